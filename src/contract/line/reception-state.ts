@@ -92,7 +92,8 @@ const rtpTimelineStateSchema = z.object({
   /** Arrival time minus time on the line. */
   offsets: slidingMinimumStateSchema,
   highest: z.int().optional(),
-  last: z.object({ rtpTime: z.int(), arrivalUs: time }).optional(),
+  /** The last packet, and when the first of its timestamp came in. */
+  last: z.object({ rtpTime: z.int(), arrivalUs: time, sinceUs: time.optional() }).optional(),
   firstUs: time.optional(),
   step: z.int().optional(),
   /** When the last packet came in that this state knows of. */

@@ -203,3 +203,12 @@ test.each([-90, 0, 90])('sound and picture are in step after hours of silence, a
     expect(Math.abs(mean(offsets.audio)) / 1000).toBeLessThan(150);
   }
 });
+
+test('another source that was sent on while the first sent padding goes on where its last picture was', () => {
+  const line = new RtpTimeline(90_000, 'video');
+  const step = 6000;
+  const arrivalUs = (n: number) => Math.round((n * step * 1e6) / 90_000);
+  for (let n = 0; n < 30; n++) line.unwrap(n * step, arrivalUs(n), true);
+  for (let n = 30; n < 45; n++) line.unwrap(29 * step, arrivalUs(n), true);
+  expect(line.unwrapNewSource(3_000_000_000, arrivalUs(30))).toBe(30 * step);
+});

@@ -187,8 +187,9 @@ export class RtpTimeline {
 
   /** The timestamps jumped: the line goes on by the usual distance of packets, or by arrival if there was a pause. */
   #begin(timestamp: number, arrivalUs: HostUs): number {
-    const last = this.#last ?? { rtpTime: timestamp, arrivalUs };
-    const passed = Math.round(((arrivalUs - last.arrivalUs) * this.#clockRate) / US);
+    const last: RtpTimelineState['last'] = this.#last ?? { rtpTime: timestamp, arrivalUs };
+    // Padding and the rest of a picture come later than their timestamp says.
+    const passed = Math.round(((arrivalUs - (last.sinceUs ?? last.arrivalUs)) * this.#clockRate) / US);
     const step = this.#step;
     const isUsual = step !== undefined && Math.abs(this.#us(passed - step)) < MAX_STEP_US / 2;
     const time = Math.max((this.#highest ?? 0) + 1, last.rtpTime + (isUsual ? step : passed));
@@ -209,7 +210,8 @@ export class RtpTimeline {
     if (step > 0 && this.#us(step) <= MAX_STEP_US) this.#step = step;
     epoch.raw = raw;
     if (this.#highest === undefined || rtpTime > this.#highest) this.#highest = rtpTime;
-    this.#last = { rtpTime, arrivalUs };
+    const sinceUs = rtpTime === this.#last?.rtpTime ? this.#last.sinceUs : arrivalUs;
+    this.#last = { rtpTime, arrivalUs, sinceUs };
     this.#offsets.push(arrivalUs - this.#us(rtpTime), arrivalUs);
     this.#untilUs = Math.max(this.#untilUs, arrivalUs);
     return rtpTime;
