@@ -52,6 +52,8 @@ class Scene {
       type,
       this.nowMs * 1000,
     );
+    const reader = { onPacket() {}, onRtcp() {}, needs: (encoding: Encoding) => this.choice.needs(encoding) };
+    for (const layer of Object.values(this.layers)) layer.readers.add(reader);
   }
 
   start(...rids: Rid[]): void {
@@ -81,7 +83,7 @@ class Scene {
     if (this.choice.onPacket(stream, packet.arrivalUs)) {
       this.changes.push({ rid: this.chosen!, atMs: this.nowMs });
       const { log } = this.choice.chosen!;
-      for (let n = log.startOf(packet.arrivalUs); n < log.end; n++) {
+      for (let n = this.choice.beginning(packet.arrivalUs); n < log.end; n++) {
         const kept = parsePacket(Buffer.from(log.datagram(n)), log.arrivalUs(n));
         this.given.push({ rid: this.chosen!, packet: kept });
       }
@@ -200,6 +202,22 @@ describe('a layer that dies', () => {
       scene.expectProper();
     },
   );
+
+  test('while its substitute sends a key frame anyway is followed from there, and nothing is missed', () => {
+    const scene = new Scene(0);
+    scene.start('h', 'm', 'l');
+    scene.run(5000);
+    const asked = scene.asked.length;
+    scene.sending.delete('h');
+    scene.start('m');
+    scene.run(800);
+    scene.start('m');
+    scene.run(2000);
+    expect(scene.changes.at(-1)!.rid).toBe('m');
+    expect(scene.longestGapMs()).toBe(FRAME_MS);
+    expect(scene.asked).toHaveLength(asked);
+    scene.expectProper();
+  });
 
   test.each([
     ['padding', Buffer.alloc(0)],

@@ -1,6 +1,7 @@
 /**
  * EncodingChoice: which encoding of a simulcast one recorder is given. It is the highest or the lowest one; while that
- * one is dead another takes its place. Each change begins at a key frame.
+ * one is dead another takes its place, from the first key frame on that it sent since then. Each change begins at a key
+ * frame.
  */
 import type { HostUs } from '../../kernel/time.ts';
 import type { Encoding } from './encoding.ts';
@@ -11,8 +12,8 @@ export type VideoStreamType = 0 | 1;
 /** The chosen encoding is dead when it is silent this long while another is heard. */
 export const DEAD_US = 1_000_000;
 /**
- * After this much silence a key frame of the substitute is asked for, so that it can be shown from there on once the
- * chosen one is dead.
+ * After this much silence a key frame of the substitute is asked for, unless it has sent one meanwhile, so that it can
+ * be shown from there on once the chosen one is dead.
  */
 const SUSPECT_US = 400_000;
 /** An encoding that was dead is chosen again after it was heard this long without a pause. */
@@ -37,6 +38,8 @@ export class EncodingChoice {
   #changedUs = Number.NEGATIVE_INFINITY;
   /** When another encoding was first heard after the last packet of the chosen one. */
   #quietSinceUs: HostUs | undefined;
+  /** From when on the chosen one takes the place of a dead one; undefined when it does not. */
+  #replacesFromUs: HostUs | undefined;
   /** The encoding to change to, and since when a key frame of it is awaited. */
   #next: { encoding: Encoding; sinceUs: HostUs } | undefined;
 
@@ -59,6 +62,19 @@ export class EncodingChoice {
   /** The encoding that the recorder is given now. */
   get chosen(): Encoding | undefined {
     return this.#chosen;
+  }
+
+  /** Index in the log of the chosen encoding at which the recorder begins with it, when it changes to it at `nowUs`. */
+  beginning(nowUs: HostUs): number {
+    const { log } = this.#chosen!;
+    const first = this.#replacesFromUs === undefined ? undefined : log.firstStartFrom(this.#replacesFromUs);
+    return first ?? log.startOf(nowUs);
+  }
+
+  /** Index from which on an encoding that is not chosen may still take the chosen one's place; infinity for none. */
+  needs(encoding: Encoding): number {
+    const missedUs = encoding === this.#chosen ? undefined : this.#missedFromUs;
+    return (missedUs === undefined ? undefined : encoding.log.firstStartFrom(missedUs)) ?? Number.POSITIVE_INFINITY;
   }
 
   /**
@@ -84,9 +100,10 @@ export class EncodingChoice {
       return false;
     }
     if (this.#next?.encoding !== target) {
-      this.#next = { encoding: target, sinceUs: nowUs };
+      const sinceUs = quietUs >= SUSPECT_US ? this.#missedFromUs! : nowUs;
+      this.#next = { encoding: target, sinceUs };
       // An encoding that is heard for the first time may bring its key frame with this very packet.
-      if (target.keyFrameUs !== nowUs) target.wantKeyFrame();
+      if (target.keyFrameUs === undefined || target.keyFrameUs < sinceUs) target.wantKeyFrame();
     }
     const isDead = quietUs >= DEAD_US;
     if (quietUs >= SUSPECT_US && !isDead) return false;
@@ -95,9 +112,19 @@ export class EncodingChoice {
       target.wantKeyFrame();
       return false;
     }
+    const replacesFromUs = isDead ? this.#missedFromUs : undefined;
     if (isDead) this.#lives.get(chosen)!.diedUs = nowUs;
-    this.#change(target, nowUs);
+    this.#change(target, nowUs, replacesFromUs);
     return true;
+  }
+
+  /**
+   * From when on pictures of another encoding would be shown if the chosen one is dead. Right after a change a recorder
+   * takes those of the former one for stragglers.
+   */
+  get #missedFromUs(): HostUs | undefined {
+    if (this.#quietSinceUs === undefined) return undefined;
+    return Math.max(this.#quietSinceUs, this.#changedUs + SETTLE_US + SUSPECT_US);
   }
 
   #begin(encoding: Encoding, nowUs: HostUs): boolean {
@@ -106,9 +133,10 @@ export class EncodingChoice {
     return true;
   }
 
-  #change(encoding: Encoding, nowUs: HostUs): void {
+  #change(encoding: Encoding, nowUs: HostUs, replacesFromUs?: HostUs): void {
     this.#chosen = encoding;
     this.#changedUs = nowUs;
+    this.#replacesFromUs = replacesFromUs;
     this.#quietSinceUs = undefined;
     this.#next = undefined;
   }

@@ -88,7 +88,7 @@ export class FeedTrack implements EncodingReader {
 
   needs(encoding: Encoding): number {
     const safeUs = this.#o.safeUs();
-    let needed = Number.POSITIVE_INFINITY;
+    let needed = this.#ended ? Number.POSITIVE_INFINITY : this.#choice.needs(encoding);
     for (let run = this.#firstRun; run; run = run.next)
       if (run.encoding === encoding) needed = Math.min(needed, this.startOf(run, safeUs));
     return needed;
@@ -128,7 +128,7 @@ export class FeedTrack implements EncodingReader {
   #begin(encoding: Encoding, sinceOrder: number, sinceUs: HostUs): void {
     const newest = encoding.log.reportBefore(Number.POSITIVE_INFINITY);
     const report = newest && { datagram: inOwnMemory(newest.datagram), arrivalUs: newest.arrivalUs };
-    const from = encoding.log.startOf(sinceUs);
+    const from = this.#choice.beginning(sinceUs);
     const run: Run = { encoding, from, sinceOrder, sinceUs, report, next: undefined };
     if (this.#lastRun) this.#lastRun.next = run;
     this.#firstRun ??= run;

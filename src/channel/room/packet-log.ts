@@ -172,6 +172,11 @@ export class PacketLog implements ArenaUser {
     return this.#startBefore(atUs)?.index ?? this.#indexOf(atUs);
   }
 
+  /** Index of the first key frame that came in at `fromUs` or later and is kept. */
+  firstStartFrom(fromUs: HostUs): number | undefined {
+    return this.#starts.find(({ arrivalUs }) => arrivalUs >= fromUs)?.index;
+  }
+
   /** Whether the entry at which `startOf` would begin was given up. */
   lacksStartOf(atUs: HostUs): boolean {
     return this.#dropped !== undefined && this.#dropped.toUs >= atUs && this.#startBefore(atUs) === undefined;
