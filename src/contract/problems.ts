@@ -68,11 +68,17 @@ export const PROBLEMS = {
     'Request size limit exceeded',
     'The body has more than 1 MiB, packed or unpacked, or unpacks to a hundred times its size.',
   ),
-  'content-type-unsupported': caller({
+  // Whatever the body is said to be: client libraries read a refusal of 400 to 409, and start again after others.
+  'content-type-unsupported': badRequest(
+    'api body validate failed! Content-Type must be application/json',
+    'The body is no JSON, and was not said to be any.',
+    8,
+  ),
+  'encoding-unsupported': caller({
     http: 415,
     code: 2,
-    reason: 'api body validate failed! Content-Type must be application/json',
-    meaning: 'The body is no JSON, and was not said to be any; or it is packed in another way than gzip.',
+    reason: 'api body validate failed! Content-Encoding must be gzip or identity',
+    meaning: 'The body is packed in another way than gzip.',
     legacyCode: 8,
   }),
   'json-invalid': badRequest(

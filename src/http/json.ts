@@ -20,8 +20,8 @@ const GZIP = new Set(['gzip', 'x-gzip']);
 const UTF8 = new TextDecoder('utf-8', { fatal: true });
 
 /**
- * Makes the routes of `app` take JSON bodies. Others are refused with `content-type-unsupported` or `json-invalid`; the
- * server itself limits their size.
+ * Makes the routes of `app` take JSON bodies. Others are refused with `content-type-unsupported`,
+ * `encoding-unsupported` or `json-invalid`; the server itself limits their size.
  */
 export function acceptJson(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
@@ -32,7 +32,7 @@ export function acceptJson(app: FastifyInstance): void {
     if (encoding !== 'identity' && !GZIP.has(encoding)) {
       // Tells the caller which encoding is accepted (RFC 9110 §15.5.16).
       reply.header('Accept-Encoding', 'gzip');
-      throw problem('content-type-unsupported', 'api body validate failed! Content-Encoding must be gzip or identity');
+      throw problem('encoding-unsupported');
     }
     const type = request.headers['content-type'];
     // Without a type, the framework treats an HTTP/2 body of unstated length as no body; with a type that it cannot

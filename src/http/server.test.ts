@@ -85,7 +85,7 @@ describe('one port of HTTPS', () => {
   test('answers errors of HTTP/2 calls as those of HTTP/1.1, and goes on', async () => {
     const session = await openHttp2();
     expect(await overHttp2(session, ACQUIRE, '{"cname":')).toMatchObject({ status: 400, body: { code: 2 } });
-    expect(await overHttp2(session, ACQUIRE, '<a/>', { 'content-type': 'text/xml' })).toMatchObject({ status: 415 });
+    expect(await overHttp2(session, ACQUIRE, '<a/>', { 'content-type': 'text/xml' })).toMatchObject({ status: 400 });
     expect(await overHttp2(session, '/nowhere')).toMatchObject({ status: 404 });
     expect(await overHttp2(session, `${ACQUIRE}/%zz`)).toMatchObject({ status: 404 });
     expect(await overHttp2(session, ACQUIRE, '{}', { authorization: '' })).toMatchObject({

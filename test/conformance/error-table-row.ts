@@ -63,11 +63,20 @@ export const unread = (at: Exclude<Endpoint, 'query'>): ApiRow[] => [
   ),
   row(
     at,
-    '415/2',
+    '400/2',
     'content-type-unsupported',
     'api body validate failed! Content-Type must be application/json',
     'the body is no JSON and not said to be any',
     () => exchange(at, { body: 'cname=ch1', headers: { 'content-type': 'application/x-www-form-urlencoded' } }),
+    { legacy: 8, names: NOBODY },
+  ),
+  row(
+    at,
+    '415/2',
+    'encoding-unsupported',
+    'api body validate failed! Content-Encoding must be gzip or identity',
+    'the body is packed in another way than gzip',
+    () => exchange(at, { headers: { 'content-encoding': 'br' } }),
     { legacy: 8, names: NOBODY },
   ),
   row(

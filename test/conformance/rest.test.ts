@@ -38,7 +38,7 @@ describe('before any recording is looked at', () => {
     ['an app that may not record', { appid: IDLE_APP }, 400],
     ['a mode there is not', { endpoint: 'start', handle: { mode: 'other' as Mode, resourceId: 'r' } }, 404],
     ['no JSON', { body: '{' }, 400],
-    ['no JSON, nor said to be any', { body: '{', headers: { 'content-type': 'text/plain' } }, 415],
+    ['no JSON, nor said to be any', { body: '{', headers: { 'content-type': 'text/plain' } }, 400],
     ['an array', { body: [] }, 400],
     ['a uid as number', { body: { cname: 'ch1', uid: 1, clientRequest: {} } }, 400],
     ['a wrong channel name', { body: acquireBody({}, { cname: 'a/b', uid: '1' }) }, 400],

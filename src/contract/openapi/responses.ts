@@ -34,6 +34,7 @@ export const EVERYWHERE = [
 export const WITH_BODY = [
   'body-too-large',
   'content-type-unsupported',
+  'encoding-unsupported',
   'json-invalid',
   'request-invalid',
 ] as const satisfies ProblemName[];
