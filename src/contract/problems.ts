@@ -112,7 +112,7 @@ export const PROBLEMS = {
     'The handle is older than its resourceExpiredHour. The recording goes on.',
   ),
   'request-hash-mismatch': badRequest(
-    'request_hash mismatch!',
+    'request_hash mismatch! clientRequest must be what acquire had as startParameter',
     'clientRequest of start is not the startParameter that acquire announced.',
   ),
   'layout-invalid': badRequest('updateLayout: invalid layout!', 'The body of updateLayout is not valid.', 1028),

@@ -90,7 +90,10 @@ describe('a recording of a channel', () => {
 
   test('what is no yes or no is refused, and an extension that says nothing changes nothing', async () => {
     const recording = await start();
-    const refusal = { code: 2, reason: 'update: onhold type mismatch or missing under aircheck!' };
+    const refusal = {
+      code: 2,
+      reason: 'update: onhold type mismatch or missing under aircheck! aircheck.onhold must be true or false',
+    };
     expect(await hold(recording, 'yes')).toMatchObject({ status: 400, body: refusal });
     expect((await update(recording, { aircheck: {} })).status).toBe(200);
     expect(recording.recorder.changes).toEqual([]);

@@ -98,11 +98,11 @@ describe('acquire', () => {
     ['', 2, /^api body validate failed!/],
     ['null', 2, /^api body validate failed!/],
     ['[]', 2, /^api body validate failed!/],
-    [{ uid: '1', clientRequest: {} }, 2, /cname is missing/],
-    [{ cname: 'a', uid: 1, clientRequest: {} }, 2, /uid is missing or of the wrong type/],
+    [{ uid: '1', clientRequest: {} }, 2, /cname is missing$/],
+    [{ cname: 'a', uid: 1, clientRequest: {} }, 2, /^api body validate failed! uid must be a string$/],
     [{ cname: 'a', uid: '0', clientRequest: {} }, 2, /uid must be a string holding a whole number from 1/],
     [{ cname: 'a', uid: '8810546176', clientRequest: {} }, 2, /to 4294967295/],
-    [{ cname: 'a', uid: '1' }, 2, /clientRequest is missing/],
+    [{ cname: 'a', uid: '1' }, 2, /clientRequest is missing$/],
     [
       { cname: 'a', uid: '1', clientRequest: { resourceExpiredHour: 0 } },
       2,
@@ -123,6 +123,8 @@ describe('acquire', () => {
     expect(Object.keys(answer.body)).toEqual(['code', 'reason']);
   });
 });
+
+const BACKGROUND = { uid: '1', image_url: 'https://example.com/a.png' };
 
 describe('start', () => {
   test('a store that takes nothing is warned of beside the answer, in its own words, and a slow one is not waited for', async () => {
@@ -215,7 +217,7 @@ describe('start', () => {
     const wrong = await acquire({ startParameter: announced });
     expect(await call('POST', startPath(wrong), startBody())).toMatchObject({
       status: 400,
-      body: { code: 2, reason: 'request_hash mismatch!' },
+      body: { code: 2, reason: 'request_hash mismatch! clientRequest must be what acquire had as startParameter' },
     });
     const reordered = { recordingConfig: { streamTypes: 2, channelType: 1 }, storageConfig: STORAGE };
     expect((await call('POST', startPath(wrong), { ...startBody(), clientRequest: reordered })).status).toBe(200);
@@ -224,15 +226,18 @@ describe('start', () => {
   test.each([
     [{ cname: 'other', uid: '527841', clientRequest: { storageConfig: STORAGE } }, /cname is not the one/],
     [{ cname: 'ch1', uid: '9', clientRequest: { storageConfig: STORAGE } }, /uid is not the one/],
-    [stopBody({}), /^services not selected!$/],
-    [stopBody({ recordingConfig: {} }), /^start: storageConfig type mismatch or missing under clientRequest!$/],
+    [stopBody({}), /^services not selected! mode mix needs storageConfig$/],
+    [
+      stopBody({ recordingConfig: {} }),
+      /^start: storageConfig type mismatch or missing under clientRequest! clientRequest.storageConfig is missing$/,
+    ],
     [
       startBody({ recordingConfig: { maxIdleTime: 4 } }),
       /^start: maxIdleTime must be a whole number from 5 to 2592000$/,
     ],
     [
       startBody({ recordingConfig: { streamTypes: '2' } }),
-      /^start: streamTypes type mismatch or missing under recordingConfig!$/,
+      /^start: streamTypes type mismatch or missing under recordingConfig! recordingConfig.streamTypes must be one of 0, 1, 2$/,
     ],
     [startBody({ recordingConfig: { decryptionMode: 1 } }), /^start: secret is required/],
     [
@@ -256,7 +261,7 @@ describe('start', () => {
           transcodingConfig: { mixedVideoLayout: 3, layoutConfig: [{ x_axis: 0, y_axis: 0, height: 1 }] },
         },
       }),
-      /^start: width type mismatch or missing under layoutConfig!$/,
+      /^start: width type mismatch or missing under layoutConfig! layoutConfig\[0\].width is missing$/,
     ],
     [
       startBody({
@@ -264,11 +269,33 @@ describe('start', () => {
           transcodingConfig: { mixedVideoLayout: 3, layoutConfig: [{ x_axis: 0.6, y_axis: 0, width: 0.5, height: 1 }] },
         },
       }),
-      /^start: width type mismatch or missing under layoutConfig!$/,
+      /^start: width type mismatch or missing under layoutConfig! layoutConfig\[0\].width: x_axis \+ width is over 1$/,
     ],
     [startBody({ recordingConfig: { subscribeAudioUids: ['1'], unSubscribeAudioUids: ['2'] } }), /exclude each other/],
     [startBody({ recordingConfig: { subscribeVideoUids: ['bob'] } }), /^start: subscribeVideoUids must list uids/],
     [startBody({ recordingFileConfig: { avFileType: ['mp4'] } }), /^start: avFileType must be/],
+    [
+      startBody({ recordingConfig: { transcodingConfig: { backgroundImage: 'ftp://x' } } }),
+      /^start: backgroundImage must be an http:\/\/ or https:\/\/ address$/,
+    ],
+    [
+      startBody({ recordingConfig: { transcodingConfig: { maxResolutionUid: 'bob' } } }),
+      /^start: maxResolutionUid must be a string holding a whole number from 1 to 4294967295$/,
+    ],
+    [
+      startBody({
+        recordingConfig: { transcodingConfig: { backgroundConfig: [BACKGROUND, { uid: '2', image_url: 'x' }] } },
+      }),
+      /^start: backgroundConfig\[1\].image_url must be an http/,
+    ],
+    [
+      startBody({ token: 'x'.repeat(5000) }),
+      /^start: token type mismatch or missing under clientRequest! clientRequest.token must have at most 4096 characters$/,
+    ],
+    [
+      startBody({ storageConfig: { ...STORAGE, secretKey: 5 } }),
+      /^start: secretKey type mismatch or missing under storageConfig! storageConfig.secretKey must be a string$/,
+    ],
     [startBody({ storageConfig: { ...STORAGE, vendor: 99 } }), /^start: vendor/],
     [startBody({ storageConfig: { ...STORAGE, bucket: '' } }), /^start: bucket/],
   ])('%j is refused', async (body, reason) => {
@@ -298,7 +325,9 @@ describe('start', () => {
 
   test('a web page that is not named is no service', async () => {
     const web = await acquire({ scene: 1 });
-    expect((await call('POST', startPath(web, 'web'), startBody())).body['reason']).toBe('services not selected!');
+    expect((await call('POST', startPath(web, 'web'), startBody())).body['reason']).toBe(
+      'services not selected! mode web needs extensionServiceConfig with a web_recorder_service',
+    );
   });
 
   test('no recorder to be had is said at once', async () => {

@@ -128,7 +128,7 @@ describe('update of subscriptions', () => {
     [{ audio: { subscribeAudioUids: [1] } }, /^update: subscribeAudioUids type mismatch/],
     [
       { audio: { subscribeAudioUids: '1' } },
-      /^update: subscribeAudioUids type mismatch or missing under audioUidList!$/,
+      /^update: subscribeAudioUids type mismatch or missing under audioUidList! audioUidList.subscribeAudioUids must be a list$/,
     ],
     [{ audio: { subscribeAudioUids: ['bob'] } }, /^update: subscribeAudioUids must list uids/],
     [{ audio: { subscribeAudioUids: ['1', '#allstream#'] } }, /^update: subscribeAudioUids must list uids/],
@@ -175,7 +175,10 @@ describe('update of the storage', () => {
     [{ vendor: 1 }, /^update: storageConfig\.vendor cannot change/],
     [{ region: 3 }, /^update: storageConfig\.region cannot change/],
     [{ accessKey: '' }, /^update: accessKey must not be empty$/],
-    [{ secretKey: 5 }, /^update: secretKey type mismatch or missing under storageConfig!$/],
+    [
+      { secretKey: 5 },
+      /^update: secretKey type mismatch or missing under storageConfig! storageConfig.secretKey must be a string$/,
+    ],
     [{ vendor: 99 }, /^update: vendor must be one of/],
   ])('%j is refused and changes nothing', async (changes, reason) => {
     const recording = await start();
@@ -201,11 +204,19 @@ describe('update in other modes', () => {
     [
       'web',
       { webRecordingConfig: { onhold: 'yes' } },
-      /^update: onhold type mismatch or missing under webRecordingConfig!$/,
+      /^update: onhold type mismatch or missing under webRecordingConfig! webRecordingConfig.onhold must be true or false$/,
     ],
     ['web', { rtmpPublishConfig: { outputs: [] } }, /^update: outputs must have 1 to 4 entries$/],
-    ['web', { rtmpPublishConfig: { outputs: [{ rtmpUrl: 'https://x/y' }] } }, /^update: rtmpUrl must be an rtmp/],
-    ['web', { rtmpPublishConfig: {} }, /^update: outputs type mismatch or missing under rtmpPublishConfig!$/],
+    [
+      'web',
+      { rtmpPublishConfig: { outputs: [{ rtmpUrl: 'https://x/y' }] } },
+      /^update: outputs\[0\].rtmpUrl must be an rtmp/,
+    ],
+    [
+      'web',
+      { rtmpPublishConfig: {} },
+      /^update: outputs type mismatch or missing under rtmpPublishConfig! rtmpPublishConfig.outputs is missing$/,
+    ],
     ['web', { storageConfig: { ...STORAGE, bucket: '' } }, /^update: bucket must not be empty$/],
     ['individual', subscribe({ audio: { subscribeAudioUids: [] } }), /^update: subscribeAudioUids must not be empty$/],
     ['individual', { storageConfig: { ...STORAGE, vendor: 99 } }, /^update: vendor must be one of/],
@@ -324,22 +335,27 @@ describe('updateLayout', () => {
     mixedVideoLayout: 3,
     layoutConfig: changes.map((change) => ({ ...region, ...change })),
   });
-  const mismatch = (field: string) =>
-    new RegExp(`^updateLayout: ${field} type mismatch or missing under layoutConfig!$`);
+  const mismatch = (field: string, rule: string) =>
+    new RegExp(
+      `^updateLayout: ${field} type mismatch or missing under layoutConfig! layoutConfig\\[\\d\\]\\.${field}.*${rule}$`,
+    );
   const INVALID: [object, RegExp][] = [
     [{ mixedVideoLayout: 3 }, /^updateLayout: layoutConfig is required when mixedVideoLayout is 3$/],
     [{ mixedVideoLayout: 3, layoutConfig: [] }, /^updateLayout: layoutConfig is required/],
     [{ mixedVideoLayout: 4 }, /^updateLayout: mixedVideoLayout must be one of 0, 1, 2, 3$/],
-    [{ mixedVideoLayout: '1' }, /^updateLayout: mixedVideoLayout type mismatch or missing under clientRequest!$/],
+    [
+      { mixedVideoLayout: '1' },
+      /^updateLayout: mixedVideoLayout type mismatch or missing under clientRequest! clientRequest.mixedVideoLayout must be one of 0, 1, 2, 3$/,
+    ],
     [{ backgroundColor: 'red' }, /^updateLayout: backgroundColor must be "#RRGGBB"$/],
-    [{ maxResolutionUid: 'bob' }, /^updateLayout: maxResolutionUid /],
-    [regions({ width: 1.5 }), mismatch('width')],
-    [regions({ width: '0.5' }), mismatch('width')],
-    [regions({ height: undefined }), mismatch('height')],
-    [regions({}, { x_axis: -0.1 }), mismatch('x_axis')],
-    [regions({ y_axis: 0.7 }), mismatch('height')],
-    [regions({ x_axis: 0.8 }), mismatch('width')],
-    [regions({ alpha: 2 }), mismatch('alpha')],
+    [{ maxResolutionUid: 'bob' }, /^updateLayout: maxResolutionUid must be a string holding a whole number from 1/],
+    [regions({ width: 1.5 }), mismatch('width', 'must be a number from 0 to 1')],
+    [regions({ width: '0.5' }), mismatch('width', 'must be a number')],
+    [regions({ height: undefined }), mismatch('height', 'is missing')],
+    [regions({}, { x_axis: -0.1 }), mismatch('x_axis', 'must be a number from 0 to 1')],
+    [regions({ y_axis: 0.7 }), mismatch('height', 'is over 1')],
+    [regions({ x_axis: 0.8 }), mismatch('width', 'is over 1')],
+    [regions({ alpha: 2 }), mismatch('alpha', 'must be a number from 0 to 1')],
     [regions(...Array.from({ length: 18 }, () => ({}))), /^updateLayout: layoutConfig may have at most 17 entries$/],
   ];
   test.each(INVALID)('%j is refused and changes nothing', async (clientRequest, reason) => {

@@ -83,7 +83,7 @@ export const unread = (at: Exclude<Endpoint, 'query'>): ApiRow[] => [
     at,
     '400/2',
     'request-invalid',
-    'api body validate failed! clientRequest is missing or of the wrong type',
+    'api body validate failed! clientRequest is missing',
     'clientRequest is missing',
     async () => exchange(at, { handle: await acquired(), body: NAMES }),
   ),

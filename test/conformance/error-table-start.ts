@@ -88,11 +88,11 @@ export const START: ApiRow[] = [
     'start',
     '400/2',
     'request-hash-mismatch',
-    'request_hash mismatch!',
+    'request_hash mismatch! clientRequest must be what acquire had as startParameter',
     'it is not what acquire announced',
     async () => exchange('start', { handle: await acquired({ startParameter: { token: 'other' } }) }),
   ),
-  invalidStart('nothing selects a service', {}, 'services not selected!'),
+  invalidStart('nothing selects a service', {}, 'services not selected! mode mix needs storageConfig'),
   invalidStart(
     'a region has no width',
     {
@@ -101,7 +101,7 @@ export const START: ApiRow[] = [
         transcodingConfig: { mixedVideoLayout: 3, layoutConfig: [{ x_axis: 0, y_axis: 0, height: 1 }] },
       },
     },
-    'start: width type mismatch or missing under layoutConfig!',
+    'start: width type mismatch or missing under layoutConfig! layoutConfig[0].width is missing',
   ),
   row(
     'start',

@@ -81,14 +81,16 @@ describe('individual mode with MP4', () => {
   });
 
   const UNSUPPORTED = 'mp4, mp3, fmp4 or hls-fmp4 in avFileType is not supported by individual mode';
+  const OTHERS =
+    'mp3, fmp4 or hls-fmp4 in avFileType is not supported by individual mode; avFileType must be ["hls"] or ["hls","mp4"]';
   const PAIRS = 'start: avFileType must be ["hls"] or ["hls","mp4"]';
   test.each([
     [['mp4'], PAIRS, {}],
     [['hls', 'hls'], PAIRS, {}],
     [['hls', 'mp4', 'mp4'], PAIRS, {}],
-    [['hls', 'mp3'], UNSUPPORTED, {}],
-    [['hls', 'mp4', 'fmp4'], UNSUPPORTED, {}],
-    [['hls-fmp4'], UNSUPPORTED, {}],
+    [['hls', 'mp3'], OTHERS, {}],
+    [['hls', 'mp4', 'fmp4'], OTHERS, {}],
+    [['hls-fmp4'], OTHERS, {}],
     [['hls', 'mp4'], UNSUPPORTED, { refuseIndividualMp4: true }],
     [['mp4'], UNSUPPORTED, { refuseIndividualMp4: true }],
   ] as [string[], string, StartOptions][])('avFileType %j is refused: %s (%j)', async (avFileType, reason, options) => {

@@ -86,7 +86,7 @@ test('what the API would refuse is told in its words', () => {
   expect(checkLayout('[]', CANVAS).error).toBe('It must be an object.');
   expect(errorOf({ mixedVideoLayout: 3 })).toContain('layoutConfig is required when mixedVideoLayout is 3');
   expect(errorOf({ mixedVideoLayout: 3, layoutConfig: [{ ...region, x_axis: 0.1 }] })).toBe(
-    'updateLayout: width type mismatch or missing under layoutConfig!',
+    'updateLayout: width type mismatch or missing under layoutConfig! layoutConfig[0].width: x_axis + width is over 1',
   );
   expect(errorOf({ mixedVideoLayout: 3, layoutConfig: Array(18).fill(region) })).toContain('at most 17');
   const twice = { mixedVideoLayout: 3, layoutConfig: [1, 2].map(() => ({ ...region, uid: '1' })) };

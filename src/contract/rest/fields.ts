@@ -13,13 +13,15 @@ export function isUid(text: string): boolean {
   return /^[1-9]\d{0,9}$/.test(text) && Number(text) <= MAX_UID;
 }
 
+const UID_WORDS = 'must be a string holding a whole number from 1 to 4294967295';
+
 export const uidSchema = z
   .string()
-  .refine(isUid, 'must be a string holding a whole number from 1 to 4294967295')
+  .refine(isUid, UID_WORDS)
   .meta({ description: 'A decimal whole number from 1 to 4294967295, as text.', examples: ['527841'] });
 
 /** A uid, or `""`, which client libraries send for none. */
-export const uidOrNoneSchema = z.union([z.literal(''), uidSchema]);
+export const uidOrNoneSchema = z.union([z.literal(''), uidSchema], UID_WORDS);
 
 /** One of some whole numbers. */
 export const oneOf = <const T extends readonly number[]>(...values: T) =>
@@ -33,6 +35,8 @@ export const whole = (min: number, max: number) => {
   return z.number().int(words).min(min, words).max(max, words);
 };
 
+export const FRACTION_WORDS = 'must be a number from 0 to 1';
+
 /**
  * A part of the canvas's width or height. Client libraries send 32-bit floats, which may lie just outside the range
  * (contract §6.15).
@@ -40,17 +44,19 @@ export const whole = (min: number, max: number) => {
 export const fraction = () =>
   z
     .number()
-    .min(-1e-6)
-    .max(1 + 1e-6);
+    .min(-1e-6, FRACTION_WORDS)
+    .max(1 + 1e-6, FRACTION_WORDS);
 
 /** `#RRGGBB` */
 export const colorSchema = z.string().regex(/^#[0-9a-fA-F]{6}$/, 'must be "#RRGGBB"');
+
+export const HTTP_URL_WORDS = 'must be an http:// or https:// address';
 
 /** The address of an image or page. */
 export const httpUrlSchema = z
   .string()
   .max(8192)
-  .refine((text) => /^https?:$/.test(URL.parse(text)?.protocol ?? ''), 'must be an http:// or https:// address');
+  .refine((text) => /^https?:$/.test(URL.parse(text)?.protocol ?? ''), HTTP_URL_WORDS);
 
 const UID_LIST_WORDS = 'must list uids (strings holding whole numbers from 1 to 4294967295), or be ["#allstream#"]';
 

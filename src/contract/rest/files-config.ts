@@ -27,6 +27,11 @@ export type FileTypeOptions = {
   refuseIndividualMp4?: boolean;
 };
 
+const REFUSED = 'mp4, mp3, fmp4 or hls-fmp4 in avFileType is not supported by individual mode';
+/** The same words where MP4 is taken (stop.txt). */
+const REFUSED_BUT_MP4 =
+  'mp3, fmp4 or hls-fmp4 in avFileType is not supported by individual mode; avFileType must be ["hls"] or ["hls","mp4"]';
+
 /** Throws `request-invalid` with the documented reason when a mode cannot make these types of file. */
 export function checkFileTypes(
   mode: Mode,
@@ -36,7 +41,7 @@ export function checkFileTypes(
   const others = types.filter((type) => type !== 'hls');
   const isRefused = (type: string) => type !== 'mp4' || refuseIndividualMp4;
   if (mode === 'individual' && others.some(isRefused))
-    throw problem('request-invalid', 'mp4, mp3, fmp4 or hls-fmp4 in avFileType is not supported by individual mode');
+    throw problem('request-invalid', refuseIndividualMp4 ? REFUSED : REFUSED_BUT_MP4);
   if (others.some((type) => type !== 'mp4') || !types.includes('hls') || new Set(types).size !== types.length)
     throw problem('request-invalid', 'start: avFileType must be ["hls"] or ["hls","mp4"]');
 }

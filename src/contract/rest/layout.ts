@@ -3,7 +3,16 @@
  * updateLayout at its top level (contract §1.2.3, §1.4).
  */
 import { z } from 'zod';
-import { colorSchema, fraction, httpUrlSchema, oneOf, uidOrNoneSchema, uidSchema } from './fields.ts';
+import {
+  colorSchema,
+  FRACTION_WORDS,
+  fraction,
+  HTTP_URL_WORDS,
+  httpUrlSchema,
+  oneOf,
+  uidOrNoneSchema,
+  uidSchema,
+} from './fields.ts';
 
 const layoutRegionSchema = z
   .object({
@@ -12,7 +21,7 @@ const layoutRegionSchema = z
     y_axis: fraction(),
     width: fraction(),
     height: fraction(),
-    alpha: z.number().min(0).max(1).default(1),
+    alpha: z.number().min(0, FRACTION_WORDS).max(1, FRACTION_WORDS).default(1),
     render_mode: oneOf(0, 1).default(0),
   })
   // Client libraries send float32, whose sums may pass 1 by some 1e-7 (contract §6.15).
@@ -32,7 +41,7 @@ const backgroundSchema = z.object({
 });
 
 /** Client libraries send `""` for an address that they do not set. */
-const imageUrlSchema = z.union([z.literal(''), httpUrlSchema]);
+const imageUrlSchema = z.union([z.literal(''), httpUrlSchema], HTTP_URL_WORDS);
 
 export const layoutMembers = {
   mixedVideoLayout: oneOf(0, 1, 2, 3).default(0),

@@ -131,11 +131,18 @@ const SERVICES = [
   'extensionServiceConfig',
 ];
 
+/** What a start cannot be without. */
+const NEEDED: Record<Mode, string> = {
+  individual: 'storageConfig',
+  mix: 'storageConfig',
+  web: 'extensionServiceConfig with a web_recorder_service',
+};
+
 /** Reads the whole start request of the given mode. Throws `request-invalid` with the documented reason. */
 export function parseStart(mode: Mode, body: unknown, options: StartOptions = {}): StartClientRequest {
   const { cname, uid, clientRequest } = parseNames('start', body);
   if (!SERVICES.some((name) => clientRequest[name] !== undefined) || (mode === 'web' && !hasServices(clientRequest)))
-    throw problem('request-invalid', 'services not selected!');
+    throw problem('request-invalid', `services not selected! mode ${mode} needs ${NEEDED[mode]}`);
   const { requireUidGroup, clampBitrate } = options;
   if (requireUidGroup && mode === 'individual' && !isObject(clientRequest['recordingConfig'], 'subscribeUidGroup'))
     throw problem('request-invalid', 'start: subscribeUidGroup type mismatch or missing under single mode!');
