@@ -115,12 +115,15 @@ function endOf(file: Segment | WholeFile): number {
 function isSuperseded(name: string, slices: readonly Segment[]): boolean {
   const parts = readSliceName(name);
   if (!parts || parts.user) return false;
-  const goesBeyond = (slice: Segment) => slice.startUtcMs + slice.durationUs / 1000 > parts.startUtcMs + SAME_MS;
-  return slices.some((slice) => slice.owner === undefined && goesBeyond(slice));
+  const fromMs = parts.startUtcMs;
+  return slices.some(({ owner, startUtcMs, durationUs }) => {
+    if (owner !== undefined) return false;
+    return startUtcMs > fromMs || startUtcMs + durationUs / 1000 > fromMs + OVERHANG_MS;
+  });
 }
 
-/** A name says whole milliseconds; moments that are closer than this are the same. */
-const SAME_MS = 10;
+/** The last block of sound of a slice that was mended may reach into the next slice: by 21 ms at most. */
+const OVERHANG_MS = 50;
 /** Slices further apart than this had an interruption between them. */
 const INTERRUPTION_MS = 500;
 

@@ -14,7 +14,7 @@ import type { EncodedSample } from '../../media/sample.ts';
 import type { Segment } from '../../media/segment.ts';
 import type { Streams } from '../../stages/mux/stream.ts';
 import { TsSlices } from '../../stages/mux/ts/ts-slices.ts';
-import { Journal, readSpool } from '../../stages/spool/journal.ts';
+import { Journal, readSpool, writeJournal } from '../../stages/spool/journal.ts';
 import { repairSpool } from '../repair.ts';
 import { readEarlierRuns } from './earlier-runs.ts';
 
@@ -144,6 +144,17 @@ test('a run goes on where the last slice ends, however long that shows its last 
   expect(earlier).toMatchObject({ mended: [], end: { frame: 15 * FPS } });
 });
 
+test('a slice that had ended is as long as it is shown, though no journal lists it', async () => {
+  const { folder, slices } = await slowRun('1', 15.3);
+  const [first] = slices;
+  renameSync(join(folder, first!.name), join(folder, `${first!.name}.part`));
+  await writeJournal(folder, []);
+  mkdirSync(join(dir, '2'));
+  const earlier = await readEarlierRuns(startOf(join(dir, '2'), [folder]), PLAN);
+  expect(earlier!.mended).toMatchObject([{ name: first!.name, durationUs: 15_000_000 }]);
+  expect(earlier!.end).toMatchObject({ frame: 15 * FPS });
+});
+
 test('what was torn of a slice is left out where a later one holds that time', async () => {
   const { folder, slices } = await slowRun('1', 15.3);
   const torn = slices[1]!;
@@ -156,6 +167,25 @@ test('what was torn of a slice is left out where a later one holds that time', a
   await journal.close();
   expect(await repairSpool(folder, { mp4: undefined })).toEqual([]);
   expect(readdirSync(folder).filter((name) => name.endsWith('.part'))).toEqual([]);
+});
+
+test('a slice that had ended, and the one after it, are both kept where no journal lists them', async () => {
+  const folder = join(dir, '1');
+  mkdirSync(folder);
+  const slices: Segment[] = [];
+  const writer = new TsSlices({
+    ...{ ...streams, dir: folder, baseName: PLAN.baseName, zeroUtcMs: ZERO_MS + ORIGIN_US / 1000 },
+    onFile: (file) => void slices.push(file),
+  });
+  for (const sample of samples) writer.write(sample);
+  await writer.finish();
+  for (const { name } of slices) renameSync(join(folder, name), join(folder, `${name}.part`));
+  expect(slices).toHaveLength(3);
+  // As well when the repair is done again after the first slice was noted.
+  expect(await repairSpool(folder, { mp4: undefined })).toEqual(slices.map(({ name }) => name));
+  const { files } = await readSpool(folder);
+  await writeJournal(folder, files.slice(0, 1));
+  expect(await repairSpool(folder, { mp4: undefined })).toEqual(slices.slice(1).map(({ name }) => name));
 });
 
 test('the MP4 of a playlist that begins after the hold begins at its time', async () => {

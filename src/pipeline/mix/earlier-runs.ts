@@ -91,8 +91,10 @@ export async function readEarlierRuns(start: StartCommand, plan: CompositePlan):
   const mended: Segment[] = [];
   for (const [n, part] of torn.entries()) {
     // A slice that another one follows was complete, but had not been renamed.
-    const read = await reader.readFurthest(part, n === torn.length - 1, end);
-    if (!read) break;
+    const next = torn[n + 1];
+    const found = await reader.readFurthest(part, next === undefined, end);
+    if (!found) break;
+    const read = next ? reader.shownUntil(found, (next.startUtcMs - part.startUtcMs) * 1000) : found;
     const before = mended.at(-1) ?? lastListed;
     mended.push(await keepSlice(start, plan, part, { ...read, originUs, before, checkpoint }));
     end = read.end;
@@ -159,6 +161,20 @@ class Reader {
       if (read && (!furthest || read.endUs > furthest.endUs)) furthest = read;
     }
     return furthest;
+  }
+
+  /**
+   * Where frames are left out the last one is shown until the next slice begins. None is begun after a hold before the
+   * one that the hold ended is listed.
+   * @param durationUs how long after it the next one begins
+   */
+  shownUntil(kept: Kept, durationUs: number): Kept {
+    const fps = this.#fps;
+    if (fps === undefined) return kept;
+    const frame = Math.max(kept.end.frame, Math.round(((kept.startUs + durationUs) * fps) / US));
+    // Longer than frames are ever apart: what was to come between could not be written.
+    if (frame - kept.end.frame > fps) return kept;
+    return { ...kept, end: { ...kept.end, frame }, endUs: Math.max(kept.endUs, Math.round((frame * US) / fps)) };
   }
 
   /**
