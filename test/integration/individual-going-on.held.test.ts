@@ -2,7 +2,7 @@
  * Recordings of every user alone whose run is lost and gone on with, judged by their files: the same pictures and
  * sounds lie in them as in those of a run that lived.
  */
-import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -10,10 +10,11 @@ import type { IndividualPlan } from '../../src/contract/line/plan.ts';
 import type { SpooledFile } from '../../src/media/segment.ts';
 import type { VideoCodec } from '../../src/media/track.ts';
 import { readSamples } from '../../src/stages/mux/read-slices.ts';
+import { readSpool, writeJournal } from '../../src/stages/spool/journal.ts';
 import { clicksIn } from '../support/judge/clicks.ts';
 import { judgePlaylist } from '../support/judge/playlist.ts';
 import { hear, onSeconds, see, slicesOf, writePlaylists } from '../support/judge/user-streams.ts';
-import { type Kill, recordKilled } from '../support/killed-recording.ts';
+import { type Kill, type KilledOptions, recordKilled } from '../support/killed-recording.ts';
 import { GREEN, PARTICIPANTS, type Participant, RED } from '../support/media/participants.ts';
 import type { ScriptedUser } from '../support/scripted-feed.ts';
 import { BASE, individualPlanOf, type Made, record as recordScript } from '../support/scripted-recording.ts';
@@ -55,8 +56,17 @@ const seconds = (from: number, to: number) => Array.from({ length: to - from }, 
 const lose = (...atS: number[]): Kill[] => atS.map((at) => ({ atS: at, downS: 0.8 }));
 
 type KilledRecording = Awaited<ReturnType<typeof record>>;
-const record = async (users: ScriptedUser[], over: Partial<IndividualPlan>, stopS: number, kills: Kill[]) => {
-  const made = await recordKilled(mkdtempSync(join(dir, 'k')), users, individualPlanOf(over), stopS, { kills });
+const record = async (
+  users: ScriptedUser[],
+  over: Partial<IndividualPlan>,
+  stopS: number,
+  kills: Kill[],
+  more: Pick<KilledOptions, 'onLost'> = {},
+) => {
+  const made = await recordKilled(mkdtempSync(join(dir, 'k')), users, individualPlanOf(over), stopS, {
+    kills,
+    ...more,
+  });
   const all = mkdtempSync(join(dir, 'all-'));
   for (const { dir: from, file } of made.spool.files) cpSync(join(from, file.name), join(all, file.name));
   const files = made.spool.files.map(({ file }) => file);
@@ -139,6 +149,27 @@ describe('a lost run is gone on with', () => {
       for (const each of [made, other])
         expect([playlist, await samplesOf(each, playlist)]).toEqual([playlist, await samplesOf(whole, playlist)]);
   });
+
+  test.each(['h264', 'vp8'] as const)(
+    'lost after %s slices had ended and before their journal listed them: all of them lies in the files once',
+    async (codec) => {
+      const way = { codec, streamMode: 'standard' as const };
+      const whole = await wholeOf(way);
+      const made = await record([userOf(codec)], way, STOP_S, lose(18.4), {
+        // So a run is lost that waits for its disk: the next slices are begun, and the first are not in the journal.
+        onLost: async (lost) => {
+          const { files, leftovers } = await readSpool(lost);
+          expect(leftovers.length).toBeGreaterThan(1);
+          for (const { name } of files) renameSync(join(lost, name), join(lost, `${name}.part`));
+          await writeJournal(lost, []);
+        },
+      });
+      judgeRows(made, 1);
+      const rows = new Set(whole.files.flatMap((file) => (file.type === 'slice' ? [file.playlist] : [])));
+      for (const playlist of rows)
+        expect([playlist, await samplesOf(made, playlist)]).toEqual([playlist, await samplesOf(whole, playlist)]);
+    },
+  );
 
   test('passes Opus on through it', async () => {
     const user: ScriptedUser = { uid: '1', participant: RED, fromS: -0.7, toS: 60, video: false };

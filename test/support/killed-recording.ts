@@ -59,7 +59,7 @@ export type Kill = {
 type NewChange = ChangeCommand extends infer C ? (C extends ChangeCommand ? Omit<C, 'atMonoUs'> : never) : never;
 export type ChangeAt = { atS: number; change: NewChange };
 
-type KilledOptions = {
+export type KilledOptions = {
   kills?: Kill[];
   changes?: ChangeAt[];
   /** What a run is told besides. */

@@ -8,7 +8,7 @@ import { readRuns } from '../../stages/spool/recording-spool.ts';
 import type { IndividualCheckpoint } from './checkpoint.ts';
 import type { RowType } from './file-sink.ts';
 import type { PastSlice } from './row-end.ts';
-import { readTakenOver, rowOf, type TakenRow } from './taken-over.ts';
+import { readTakenOver, rowKeyOf, rowOf, type TakenRow } from './taken-over.ts';
 import type { PastRowFiles, UserPast } from './user-files.ts';
 
 export type EarlierRuns = {
@@ -82,7 +82,16 @@ async function unfinished(dirs: readonly string[], known: ReadonlySet<string>): 
       // The run was killed between renaming the file and noting it: the file is whole, but has not been told of.
       if (bytes > (best.get(plain)?.bytes ?? 0)) best.set(plain, { slice: { dir, name, utcMs, isTorn: true }, bytes });
     }
-  return [...best.values()].map(({ slice }) => slice).sort((a, b) => a.utcMs - b.utcMs);
+  const slices = [...best.values()].map(({ slice }) => slice).sort((a, b) => a.utcMs - b.utcMs);
+  // A run begins the next slice of a row when it has ended the one before.
+  return slices.map((slice, n) => {
+    const isEnded = slices.slice(n + 1).some((next) => next.dir === slice.dir && isOfSameRow(next, slice));
+    return isEnded ? { ...slice, isEnded } : slice;
+  });
+}
+
+function isOfSameRow(a: PastSlice, b: PastSlice): boolean {
+  return rowKeyOf(a.name) === rowKeyOf(b.name);
 }
 
 function pastOf({ finished, torn, taken }: Found, zeroUtcMs: number, ownNames: boolean): Omit<PastRowFiles, 'rotate'> {

@@ -44,6 +44,8 @@ export type PastSlice = {
   utcMs: number;
   /** It was being written, and is cut off somewhere. */
   isTorn: boolean;
+  /** Its run had ended it and begun the next, so that it is whole; it is in no journal all the same. */
+  isEnded?: boolean | undefined;
   /** What is known of a whole slice that a standby made: it is in no journal, and is written again (ADR 0042). */
   ofStandby?: Segment | undefined;
 };
@@ -234,7 +236,7 @@ async function* whole(path: string, slice: PastSlice, zeroUtcMs: number): AsyncG
     held.set(sample.kind, sample);
     if (before) yield before;
   }
-  if (!slice.isTorn) yield* held.values();
+  if (!slice.isTorn || slice.isEnded) yield* held.values();
 }
 
 function runOf({ name, utcMs }: PastSlice, streams: Streams, { mpd, rotate }: ReadRowOptions) {
