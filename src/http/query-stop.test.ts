@@ -246,6 +246,45 @@ describe('stop', () => {
     });
   });
 
+  test('two at once: one is answered when all is stored, the other that it came second', async () => {
+    const { path, recorder } = await start();
+    const both = [1, 2].map(() => call('POST', path('stop'), stopBody()));
+    await settle();
+    recorder.tell({ type: 'ended', reason: 'stopped', recorded: false, message: '' });
+    const answers = await Promise.all(both);
+    expect(answers.map(({ status, body }) => `${status}/${body['code']}`)).toEqual(['206/435', '400/49']);
+  });
+
+  test('of a recording that is still starting, as a start that took too long tells its sid when it is repeated', async () => {
+    const resourceId = await acquire();
+    const stored = Promise.withResolvers<void>();
+    const saveState = world.store.saveState.bind(world.store);
+    world.store.saveState = async (...args) => {
+      await stored.promise;
+      return saveState(...args);
+    };
+    const starting = call('POST', startPath(resourceId), startBody());
+    await settle();
+    world.clock.advance(4000);
+    expect(await starting).toMatchObject({ status: 206, body: { code: 65 } });
+    const { status, body } = await call('POST', startPath(resourceId), startBody());
+    expect(status).toBe(201);
+    const path = (verb: string) => `${BASE}/resourceid/${resourceId}/sid/${body['sid']}/mode/mix/${verb}`;
+    const stopping = call('POST', path('stop'), stopBody());
+    await settle();
+    stored.resolve();
+    await settle();
+    expect(world.recorders).toHaveLength(1);
+    expect(world.recorders[0]!.stoppedAtUs).toBeDefined();
+    world.recorders[0]!.tell({ type: 'ended', reason: 'stopped', recorded: false, message: '' });
+    expect(await stopping).toMatchObject({ status: 206, body: { code: 435 } });
+    await settle();
+    expect(world.feedsOpen).toBe(0);
+    expect((await call('GET', path('query'))).status).toBe(404);
+    // The channel and uid are free again.
+    expect((await call('POST', startPath(await acquire()), startBody())).status).toBe(200);
+  });
+
   test('a store that does not answer makes it late, and the files still get there', async () => {
     const { path, recorder, upload } = await start();
     world.spool(recorder, slice);
