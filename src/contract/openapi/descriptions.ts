@@ -54,11 +54,12 @@ const DESCRIPTIONS: Record<string, string> = {
   backgroundConfig: 'Images of users of their own, instead of defaultUserBackgroundImage.',
   image_url: 'Address of the picture.',
   captureInterval: 'Seconds between two snapshots.',
-  combinationPolicy: 'Has no effect.',
+  combinationPolicy: '"default" has no effect, and "postpone_transcoding" is refused.',
 
   vendor:
-    '1 Amazon S3, 11 any store that speaks S3, 1000 a folder of the server’s own disk. Other vendors are known and not stored to.',
-  'StorageConfig.region': 'A number from the table of the vendor’s regions; without effect for vendors 11 and 1000.',
+    '0 Qiniu Kodo, 1 Amazon S3, 2 Alibaba Cloud OSS, 3 Tencent COS, 4 Kingsoft KS3, 5 Azure Blob, 6 Google Cloud Storage, 7 Huawei OBS, 8 Baidu BOS, 11 any store that speaks S3, 1000 a folder of the server’s own disk.',
+  'StorageConfig.region':
+    'A number from the table of the vendor’s regions; without it 0. Without effect for vendors 5, 6, 11 and 1000.',
   bucket: 'The bucket; for vendor 1000 one folder name.',
   accessKey: 'Not needed for vendor 1000.',
   secretKey: 'Not needed for vendor 1000.',
@@ -66,7 +67,7 @@ const DESCRIPTIONS: Record<string, string> = {
   stsExpiration: 'When temporary credentials end, Unix seconds.',
   fileNamePrefix: 'Folders of the file names, the outermost first; joined with "/" 128 characters at most.',
   extensionParams: 'Further settings of the store.',
-  sse: 'Encryption by the store, for vendor 1.',
+  sse: 'Encryption by the store, for vendors 1 and 11.',
   tag: 'A tag on each file.',
   endpoint: 'The store’s host, for vendor 11; with http:// or a port where needed.',
 
