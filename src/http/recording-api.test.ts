@@ -93,6 +93,11 @@ describe('acquire', () => {
     expect(body).toEqual({ cname: 'ch1', uid: '527841', resourceId: expect.stringMatching(/^[\w-]{200,340}$/) });
   });
 
+  test('takes any number of resource ids to keep away from, as they have no effect', async () => {
+    const excludeResourceIds = Array.from({ length: 101 }, (_, n) => `r${n}`);
+    expect((await call('POST', `${BASE}/acquire`, stopBody({ excludeResourceIds }))).status).toBe(200);
+  });
+
   test.each([
     ['{ not json', 2, /^api body validate failed! the body is not JSON/],
     ['', 2, /^api body validate failed!/],

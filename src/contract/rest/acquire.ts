@@ -24,7 +24,7 @@ const clientRequestSchema = z.object({
     .unknown()
     .optional()
     .meta({ description: 'What start will send as clientRequest. An invalid one is no error here.' }),
-  excludeResourceIds: z.array(z.string()).max(100).optional(),
+  excludeResourceIds: z.array(z.string()).optional(),
   regionAffinity: z.number().optional(),
   region: z.string().optional(),
 });
