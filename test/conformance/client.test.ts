@@ -16,7 +16,14 @@ import { mixPlanOf, settle } from '../support/fake-ports.ts';
 import { APP, type ApiOptions, makeApi } from '../support/rest-api.ts';
 import { NAMES, SLICE, START_MS, until } from './asking.ts';
 
-const STORAGE = { vendor: 1, bucket: 'bucket', accessKey: 'AK', secretKey: 'SK', fileNamePrefix: ['d1'] } as const;
+const STORAGE = {
+  vendor: 1,
+  region: 0,
+  bucket: 'bucket',
+  accessKey: 'AK',
+  secretKey: 'SK',
+  fileNamePrefix: ['d1'],
+} as const;
 const MIX: StartRequest<'mix'> = {
   storageConfig: STORAGE,
   recordingConfig: {

@@ -72,7 +72,7 @@ describe('what is doubtful in a call', () => {
   });
 
   test('secrets are not repeated', () => {
-    const storageConfig = { vendor: 1, secretkey: 'SECRET', bucket: 'b' };
+    const storageConfig = { vendor: 1, region: 0, secretkey: 'SECRET', bucket: 'b' };
     const body = {
       ...names,
       clientRequest: { storageConfig, tokn: 'SECRET', recordingConfig: { privateParams: 'SECRET' } },

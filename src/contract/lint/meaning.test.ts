@@ -49,6 +49,27 @@ describe('what this server offers beside the API', () => {
   });
 });
 
+describe('a storageConfig without a region', () => {
+  test.each([
+    ['vendor 1', { vendor: 1 }, ['left-out storageConfig.region']],
+    ['vendor 8', { vendor: 8, region: null }, ['left-out storageConfig.region']],
+    ['vendor 1 with one', { vendor: 1, region: 0 }, []],
+    ['a vendor that has none', { vendor: 11 }, []],
+    ['the local folder', { vendor: 1000 }, []],
+    ['a vendor nobody knows', { vendor: '1' }, []],
+  ])('of %s', (_what, storageConfig, expected) => {
+    expect(codes(lintStart('mix', { storageConfig }))).toEqual(expected);
+    expect(codes(lintStart('web', { storageConfig }))).toEqual(expected);
+    expect(codes(lintUpdate('mix', { storageConfig }))).toEqual([]);
+  });
+
+  test('names the one that is taken', () => {
+    expect(lintStart('mix', { storageConfig: { vendor: 1 } })[0]?.message).toBe(
+      'region is not given, and 0 is taken: us-east-1.',
+    );
+  });
+});
+
 describe('lists of users', () => {
   test.each([
     ['sound only, of two kinds', { subscribeAudioUids: ['1'] }, ['left-out recordingConfig.subscribeAudioUids']],

@@ -2,6 +2,7 @@
  * Finds what in a valid request will not do what its sender probably means, by the meaning of its members (contract
  * §1.2 to §1.4). Bodies are taken as they were sent, before defaults, so that what was not sent is undefined.
  */
+import { REGIONS } from '../line/regions.ts';
 import type { Mode } from '../rest/fields.ts';
 import { FRAME_RATES } from '../rest/media-values.ts';
 import { type Canvas, lintLayout } from './layout.ts';
@@ -45,7 +46,11 @@ const ONLY_IN_EXTENSION: typeof ONLY_IN = {
 /** Checks a start. `clientRequest` may be anything that was sent. */
 export function lintStart(mode: Mode, clientRequest: unknown): Warning[] {
   if (!isObject(clientRequest)) return [];
-  const warnings = [...lintModes(mode, clientRequest, ONLY_IN, ROOT), ...lintRetention(clientRequest)];
+  const warnings = [
+    ...lintModes(mode, clientRequest, ONLY_IN, ROOT),
+    ...lintRetention(clientRequest),
+    ...lintRegion(clientRequest),
+  ];
   if (mode === 'web') return [...warnings, ...lintPage(clientRequest)];
   const config = clientRequest['recordingConfig'] ?? undefined;
   if (isObject(config)) warnings.push(...lintRecordingConfig(mode, config, `${ROOT}.recordingConfig`));
@@ -195,6 +200,16 @@ function lintRetention({ aircheck, storageConfig }: Record<string, unknown>): Wa
   const message =
     'retentionDays deletes files with the keys of storageConfig, and stsToken says that these end before: give others to PUT …/retention.';
   return [{ code: 'contradictory', path: `${ROOT}.aircheck.retentionDays`, message }];
+}
+
+/** The API wants a region of vendors that have any (contract §1.2.6). */
+function lintRegion({ storageConfig: storage }: Record<string, unknown>): Warning[] {
+  if (!isObject(storage) || typeof storage['vendor'] !== 'number' || (storage['region'] ?? undefined) !== undefined)
+    return [];
+  const taken = REGIONS[storage['vendor']]?.[0];
+  if (taken === undefined) return [];
+  const message = `region is not given, and 0 is taken: ${taken}.`;
+  return [{ code: 'left-out', path: `${ROOT}.storageConfig.region`, message }];
 }
 
 function lintWithdrawn({ transcodeOptions }: Record<string, unknown>): Warning[] {
