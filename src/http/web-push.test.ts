@@ -215,9 +215,9 @@ describe('an address', () => {
       'rtmp://10.2.0.1/app/key',
       /is a private address, which this server's operator has not allowed \(pushNetworks\)!$/,
     ],
-    ['https://example.com/app/key', /^start: rtmpUrl must be an rtmp:\/\/ or rtmps:\/\/ address/],
-    ['rtmp://example.com', /^start: rtmpUrl must be an rtmp/],
-    ['rtmp://me:word@example.com/app/key', /^start: rtmpUrl must be an rtmp/],
+    ['https://example.com/app/key', /^start: outputs\[0\].rtmpUrl must be an rtmp:\/\/ or rtmps:\/\/ address/],
+    ['rtmp://example.com', /^start: outputs\[0\].rtmpUrl must be an rtmp/],
+    ['rtmp://me:word@example.com/app/key', /^start: outputs\[0\].rtmpUrl must be an rtmp/],
   ])('that may not be pushed to is refused: %s', async (url, reason) => {
     const answer = await call('POST', startPath(await acquire({ scene: 1 }), 'web'), startBody([url]));
     expect(answer).toMatchObject({ status: 400, body: { code: 2, reason: expect.stringMatching(reason) } });
