@@ -3,7 +3,7 @@
  */
 import { buildRtcToken } from '../../channel/whip/token.ts';
 import { loadConfig } from '../../config/load.ts';
-import { isChannelName } from '../../contract/rest/body.ts';
+import { CHANNEL_NAME_WORDS, isChannelName } from '../../contract/rest/body.ts';
 import { isUid } from '../../contract/rest/fields.ts';
 import { Fault } from '../../kernel/fault.ts';
 import { completeCredentials } from '../credentials.ts';
@@ -14,7 +14,7 @@ export type TokenOptions = { channel: string; uid?: string; app?: string; life: 
 /** Prints the token alone, so that a script can take it. Throws a Fault when no token can be made. */
 export function printToken({ channel, uid, app, life, json }: TokenOptions): void {
   const refuse = (words: string) => new Fault('token-refused', words, { blame: 'caller' });
-  if (!isChannelName(channel)) throw refuse(`"${channel}" is not a channel name`);
+  if (!isChannelName(channel)) throw refuse(`"${channel}" is not a channel name: ${CHANNEL_NAME_WORDS}`);
   if (uid !== undefined && !isUid(uid)) throw refuse(`"${uid}" is not a uid: a whole number from 1 to 4294967295`);
   const given = loadConfig();
   const apps = given.apps.length > 0 ? given.apps : completeCredentials(given, { make: false }).config.apps;

@@ -6,6 +6,9 @@ import { type ProblemName, problem } from '../problems.ts';
 import { type Mode, uidSchema } from './fields.ts';
 import { reasonOf } from './reason.ts';
 
+/** What a channel is called, in words, in the modes that record one. */
+export const CHANNEL_NAME_WORDS = '1 to 63 letters, digits, spaces and !#$%&()+-:;<=.>?@[]^_{}|~,';
+
 /** Whether a channel name is allowed by contract §0.4 in the given mode; in web mode it is only a label. */
 export function isChannelName(cname: string, mode: Mode | undefined = undefined): boolean {
   const bytes = Buffer.byteLength(cname);

@@ -5,6 +5,7 @@
 import { buildRtcToken } from '../../../channel/whip/token.ts';
 import { AircheckClient, AircheckError, type Remark } from '../../../client/index.ts';
 import { type Config, loadConfig } from '../../../config/load.ts';
+import { CHANNEL_NAME_WORDS } from '../../../contract/rest/body.ts';
 import { Fault } from '../../../kernel/fault.ts';
 import { completeCredentials } from '../../credentials.ts';
 import { ownUrl } from '../own-server.ts';
@@ -125,6 +126,8 @@ export function nextStep({ status, code, message, isGone }: AircheckError): stri
   if (status === 429) return 'Wait a second; rateLimitPerS sets how many calls there may be.';
   if (message.includes('appid is invalid'))
     return 'Give --app with an App ID of the server that this customer may use.';
+  if (message.includes('invalid_channel_name')) return `The name of a channel has ${CHANNEL_NAME_WORDS}`;
+  if (message.includes('no such event')) return '`aircheck events` lists those that there are.';
   if (isGone) return '`aircheck recordings` lists those that there are.';
   if (status === 400 && code === 53)
     return 'It is being recorded under this uid already: `aircheck recordings`, or another --uid.';

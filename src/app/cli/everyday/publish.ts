@@ -1,6 +1,6 @@
 /** `aircheck publish`: sends a file, a camera or a test picture into a channel, so that something can be recorded. */
 
-import { isChannelName } from '../../../contract/rest/body.ts';
+import { CHANNEL_NAME_WORDS, isChannelName } from '../../../contract/rest/body.ts';
 import { isUid } from '../../../contract/rest/fields.ts';
 import { pauseCommand, systemClock } from '../../../kernel/clock.ts';
 import { type Capture, type CaptureSystem, LINUX } from '../../../stages/sender/capture.ts';
@@ -34,7 +34,7 @@ const TOO_SLOW =
 export async function publish(source: string, words: PublishWords, system: CaptureSystem = LINUX): Promise<void> {
   const { channel, uid, loop = false } = words;
   checkCameraWords(source, words);
-  if (!isChannelName(channel)) throw refuse(`"${shown(channel)}" is not a channel name`);
+  if (!isChannelName(channel)) throw refuse(`"${shown(channel)}" is not a channel name: ${CHANNEL_NAME_WORDS}`);
   if (!isUid(uid)) throw refuse(`--uid is ${uid}; it is a whole number from 1 to 4294967295`);
   const { width, height } = readSize(words.size);
   const picture = {
