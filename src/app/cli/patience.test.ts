@@ -236,6 +236,22 @@ test.each([
   expect(said).toContain(`nor stopped: \`aircheck stop ${SID}\``);
 });
 
+test('record leaves most of the calls that an app may make to others', async () => {
+  away = { from: Number.POSITIVE_INFINITY, to: 0 };
+  const recording = { cname: 'room', uid: '1', resourceId: 'r', sid: SID, mode: 'mix', files: [] };
+  const endS = seconds() + 30;
+  answers = (call) => {
+    if (call.startsWith('POST')) return recording;
+    const phase = seconds() < endS ? 'recording' : 'ended';
+    return call === SEEN ? { ...recording, phase, healthy: true } : { participants: [], recordings: [] };
+  };
+  await type('record', 'room');
+  const looks = calls.filter((call) => call === SEEN).length;
+  expect(looks).toBeGreaterThan(25);
+  expect(calls.length).toBeLessThan(1.4 * looks);
+  expect(said.match(/nobody is there/g)?.length).toBe(3);
+});
+
 describe('drain', () => {
   beforeEach(() => {
     vi.stubEnv('AIRCHECK_APP_ID', 'a'.repeat(32));

@@ -17,6 +17,8 @@ const NOT_WHOLE = 2;
 const LOOK_MS = 1_000;
 /** How often a line is told where no terminal is. */
 const TELL_EVERY = 10;
+/** Looks at a terminal for which it holds who is there: an app may make ten calls a second, its own programs' among them. */
+const ASK_EVERY = 3;
 
 export async function record(cname: string, words: RecordWords & AccessWords): Promise<void> {
   const requested = requestOf(words);
@@ -58,10 +60,19 @@ async function watch(access: Access, recording: Recording, { forS }: Requested, 
   const untilMs = forS === undefined ? Number.POSITIVE_INFINITY : forS * 1000;
   const line = new Line(process.stderr);
   const told = new Set<string>();
+  let beside: Beside | undefined;
   for (let looks = 0; !stop.once; looks++) {
     const elapsedMs = (systemClock.monoUs() - beganUs) / 1000;
     if (elapsedMs >= untilMs) break;
-    const doing = await lookAt(access, recording).catch((error: unknown) => {
+    const isDue = looks % TELL_EVERY === 0;
+    if (line.isTerminal ? looks % ASK_EVERY === 0 : isDue) beside = undefined;
+    const look = async () => {
+      const report = await access.client.recording(recording.sid);
+      if (report.phase === 'ended') return report.phase;
+      beside ??= await lookBeside(access, recording);
+      return doingWords(recording, report, beside);
+    };
+    const doing = await look().catch((error: unknown) => {
       // It records all the same; the next look may be answered.
       if (!(error instanceof AircheckError) || isFinal(error)) throw error;
       if (!access.patience.isWaiting && !told.has(error.reason))
@@ -70,7 +81,7 @@ async function watch(access: Access, recording: Recording, { forS }: Requested, 
       return undefined;
     });
     if (doing === 'ended') break;
-    if (doing !== undefined) line.show(`${clockOf(elapsedMs)}  ${doing}`, looks % TELL_EVERY === 0);
+    if (doing !== undefined) line.show(`${clockOf(elapsedMs)}  ${doing}`, isDue);
     await Promise.race([pauseCommand(Math.min(LOOK_MS, untilMs - elapsedMs)), stop.asked]);
   }
   line.end();
@@ -81,21 +92,25 @@ function isFinal({ isGone, status }: AircheckError): boolean {
   return isGone || status === 401 || status === 403;
 }
 
-/** How it is doing in words; `ended` when there is nothing left to stop. */
-async function lookAt({ client }: Access, recording: Recording): Promise<string> {
-  const [report, { participants }, { recordings }] = await Promise.all([
-    client.recording(recording.sid),
-    client.channel(recording.cname),
-    client.recordings({ cname: recording.cname, state: 'running', limit: 10 }),
+type Beside = { there: { uid: string; tracks: Track[] }[]; bytes: number };
+
+/** Who is in the channel, and how much is recorded. */
+async function lookBeside({ client }: Access, { cname, sid }: Recording): Promise<Beside> {
+  const [{ participants }, { recordings }] = await Promise.all([
+    client.channel(cname),
+    client.recordings({ cname, state: 'running', limit: 10 }),
   ]);
-  const bytes = recordings.find(({ sid }) => sid === recording.sid)?.bytes ?? 0;
-  if (report.phase === 'ended') return 'ended';
-  const there = participants.filter(({ recorder }) => !recorder);
+  const bytes = recordings.find((listed) => listed.sid === sid)?.bytes ?? 0;
+  return { there: participants.filter(({ recorder }) => !recorder), bytes };
+}
+
+/** How it is doing in words. */
+function doingWords({ mode }: Recording, report: RecordingReport, { there, bytes }: Beside): string {
   const who = there.map(({ uid, tracks }) => `${uid} (${tracks.map(trackWords).join(', ') || 'sends nothing'})`);
   return [
     report.phase,
     bytes > 0 ? sizeOf(bytes) : undefined,
-    recording.mode === 'web' ? undefined : there.length === 0 ? 'nobody is there' : shown(who.join('  '), 300),
+    mode === 'web' ? undefined : there.length === 0 ? 'nobody is there' : shown(who.join('  '), 300),
     report.quality?.overload ? `too slow: ${report.quality.overload.rung}` : undefined,
   ]
     .filter((part) => part !== undefined)
@@ -162,8 +177,11 @@ class Line {
   constructor(out: NodeJS.WriteStream) {
     this.#out = out;
   }
+  get isTerminal(): boolean {
+    return this.#out.isTTY;
+  }
   show(text: string, isDue: boolean): void {
-    if (this.#out.isTTY) {
+    if (this.isTerminal) {
       const width = (this.#out.columns ?? 80) - 1;
       this.#out.write(`\r${text.slice(0, width).padEnd(width)}`);
       this.#open = true;
