@@ -55,7 +55,7 @@ program
 program
   .command('backlog')
   .description('say which files wait to be stored, where, since when and why')
-  .option('-r, --retry <sid>', 'have what the backup store has of this recording moved on now')
+  .option('-r, --retry <sid>', 'try what waits of this recording now, for its store or in the backup store')
   .option('--json', 'print the same as JSON')
   .action(async (words: BacklogWords) => {
     const { backlog } = await import('./backlog.ts');

@@ -185,7 +185,7 @@ function Notes({ recording }: { recording: Listed }) {
     ...(warnings > 0 ? [`${warnings} ${warnings === 1 ? 'warning' : 'warnings'}`] : []),
     ...(uploadedTo === 'backuped' ? ['files in the backup store'] : []),
     ...(uploadedTo === 'unknown' ? ['files not proved'] : []),
-    ...(waiting > 0 && phase !== 'recording' ? [`${waiting} files wait`] : []),
+    ...(waiting > 0 && phase !== 'recording' ? [`${waiting} ${waiting === 1 ? 'file waits' : 'files wait'}`] : []),
     ...(!healthy && ending ? [ending] : []),
   ];
   return notes.length > 0 ? <span class="notes">{notes.join(' · ')}</span> : <span class="faint">–</span>;

@@ -246,7 +246,7 @@ describe('the whole', () => {
     const text = reportOf([finding(fine('good')), finding(problem('bad', 'mend it'))], ['AIRCHECK_X is no setting']);
     expect(text).toMatch(/^AIRCHECK_X is no setting\npackages\nports\n/);
     expect(text).toContain('disk\n  ok      good\n  problem bad\n          → mend it\n');
-    expect(text).toMatch(/\n1 problems, 0 warnings\n$/);
+    expect(text).toMatch(/\n1 problem, 0 warnings\n$/);
   });
 
   test('an examination that fails itself is told of, and does not keep the others from their turn', async () => {

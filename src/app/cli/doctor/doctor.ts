@@ -6,6 +6,7 @@
 import { type Config, loadConfig, unknownVariables } from '../../../config/load.ts';
 import { type Clock, systemClock } from '../../../kernel/clock.ts';
 import { isDataDirTaken } from '../../data-dir-lock.ts';
+import { counted } from '../everyday/words.ts';
 import { AREAS, examine, type Finding, type Level } from './finding.ts';
 import { examineFleet } from './fleet.ts';
 import { examineBundle, examineClock, examineDisk, examinePackages } from './machine.ts';
@@ -71,6 +72,6 @@ export function reportOf(findings: readonly Finding[], misspelt: readonly string
     }
   }
   const count = (level: Level) => findings.filter((each) => each.level === level).length;
-  lines.push('', `${count('problem')} problems, ${count('warning')} warnings`);
+  lines.push('', `${counted(count('problem'), 'problem')}, ${counted(count('warning'), 'warning')}`);
   return `${lines.join('\n')}\n`;
 }

@@ -4,7 +4,7 @@ import { RECORDING_STATES } from '../../../contract/rest/recording-list.ts';
 import { print, printJson } from '../print.ts';
 import { type AccessWords, explaining, openAccess } from './access.ts';
 import { refuse } from './record-request.ts';
-import { clockOf, momentOf, shown, sizeOf, tableOf } from './words.ts';
+import { clockOf, counted, momentOf, shown, sizeOf, tableOf } from './words.ts';
 
 export type RecordingsWords = AccessWords & {
   channel?: string;
@@ -48,8 +48,8 @@ function listText(found: readonly ListedRecording[]): string {
     ...found.map(({ sid, cname, mode, startedMs, lengthMs, bytes, phase, healthy, mark, waiting, warnings }) => [
       ...[sid, shown(cname, 40), mode, momentOf(startedMs)],
       ...[lengthMs === null ? '' : clockOf(lengthMs), sizeOf(bytes)],
-      `${phase}${healthy ? '' : ', failed'}${waiting > 0 ? `, ${waiting} files wait` : ''}`,
-      [mark ?? '', warnings > 0 ? `${warnings} warnings` : ''].filter((part) => part !== '').join(', '),
+      `${phase}${healthy ? '' : ', failed'}${waiting > 0 ? `, ${counted(waiting, 'file')} waiting` : ''}`,
+      [mark ?? '', warnings > 0 ? counted(warnings, 'warning') : ''].filter((part) => part !== '').join(', '),
     ]),
   ]);
 }

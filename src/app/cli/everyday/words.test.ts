@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { clockOf, placeOf, shown, sizeOf, tableOf } from './words.ts';
+import { clockOf, counted, placeOf, shown, sizeOf, tableOf } from './words.ts';
 
 test('lengths and places', () => {
   expect([0, 999, 61_000, 86_400_000 * 5].map(clockOf)).toEqual(['00:00:00', '00:00:00', '00:01:01', '120:00:00']);
@@ -10,6 +10,10 @@ test('sizes', () => {
   expect([0, 999, 1000, 999_949, 999_951, 2.5e12, 9e15].map(sizeOf)).toEqual([
     ...['0 B', '999 B', '1.0 kB', '999.9 kB', '1.0 MB', '2.5 TB', '9000.0 TB'],
   ]);
+});
+
+test('of one there is no plural', () => {
+  expect([0, 1, 2].map((n) => counted(n, 'file'))).toEqual(['0 files', '1 file', '2 files']);
 });
 
 test('text of others cannot move the cursor, nor fill the screen', () => {

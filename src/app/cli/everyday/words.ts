@@ -22,6 +22,10 @@ export function sizeOf(bytes: number): string {
   return `${value.toFixed(1)} ${units[unit]}`;
 }
 
+export function counted(n: number, what: string): string {
+  return `${n} ${what}${n === 1 ? '' : 's'}`;
+}
+
 /** A moment in UTC, to the second. */
 export function momentOf(unixMs: number): string {
   return `${new Date(unixMs).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
