@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { lintCall } from '../../../contract/lint/lint.ts';
 import { parseStart } from '../../../contract/rest/start.ts';
 import { type RecordWords, requestOf } from './record-request.ts';
 
@@ -15,6 +16,17 @@ describe('what is asked for is what a server takes', () => {
     const { mode, clientRequest, bucket } = asked(words);
     expect(parseStart(mode, { cname: 'a', uid: '1', clientRequest })).toMatchObject({ mode });
     expect(bucket).toBe('mine');
+  });
+
+  test.each(['mix', 'individual', 'web'] as const)('and nothing in it is doubtful: %s', (mode) => {
+    const { clientRequest } = asked({ mode, ...(mode === 'web' && { page: 'https://example.com/' }) });
+    expect(lintCall({ call: 'start', mode, body: { cname: 'a', uid: '1', clientRequest } })).toEqual([]);
+  });
+
+  test('of everybody alone as many are recorded as may be', () => {
+    const { clientRequest } = asked({ mode: 'individual' });
+    const body = { cname: 'a', uid: '1', clientRequest };
+    expect(parseStart('individual', body)).toMatchObject({ recordingConfig: { subscribeUidGroup: 5 } });
   });
 
   test('a layout is the one of its name', () => {

@@ -41,6 +41,8 @@ const BITS_PER_PIXEL = 0.1;
 const MIN_BITRATE_KBPS = 100;
 const RATES = FRAME_RATES.join(', ').replace(/, (?=\d+$)/, ' or ');
 const MAX_BITRATE_KBPS = 6_500;
+/** Of `subscribeUidGroup`: up to 49 users. */
+const MOST_USERS_GROUP = 5;
 const WEB_HOURS = 24;
 
 /** Throws a Fault that says which option is wrong and what it may be. */
@@ -77,7 +79,11 @@ function madeOf(words: RecordWords): Record<string, unknown> {
   const recordingFileConfig = { avFileType: mp4 ? ['hls', 'mp4'] : ['hls'] };
   switch (mode) {
     case 'individual':
-      return { recordingConfig: idle, recordingFileConfig, aircheck: { manifest: true } };
+      return {
+        recordingConfig: { subscribeUidGroup: MOST_USERS_GROUP, ...idle },
+        recordingFileConfig,
+        aircheck: { manifest: true },
+      };
     case 'mix': {
       // The server would take another rate in silence.
       if (!FRAME_RATES.includes(fps)) throw refuse(`--fps is ${fps}; a composite has ${RATES} frames per second`);
