@@ -3,7 +3,7 @@
  */
 import { type BacklogEntry, backlogReplySchema } from '../../contract/rest/backlog.ts';
 import { Fault } from '../../kernel/fault.ts';
-import { counted, shown } from './everyday/words.ts';
+import { counted, shown, sizeOf } from './everyday/words.ts';
 import { ask, authorizationOf, ownConfig, ownUrl, refused } from './own-server.ts';
 
 /** As of newSid. */
@@ -59,6 +59,6 @@ function lineOf(entry: BacklogEntry): string {
   const next = nextTryMs === null ? '' : `, next try ${utc(nextTryMs)}`;
   const why = lastError === null ? '' : `\n    ${lastError}`;
   const node = waitsFor === null ? '' : `\n    waits for the node ${shown(waitsFor)}, which was gone`;
-  const amount = `${counted(files, 'file')}, ${(bytes / 1e6).toFixed(1)} MB`;
+  const amount = `${counted(files, 'file')}, ${sizeOf(bytes)}`;
   return `${sid}  ${where}  ${amount}, since ${utc(sinceMs)}, ${attempts} ${attempts === 1 ? 'try' : 'tries'}${next}${node}${why}`;
 }

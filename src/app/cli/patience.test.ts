@@ -252,6 +252,23 @@ test('record leaves most of the calls that an app may make to others', async () 
   expect(said.match(/nobody is there/g)?.length).toBe(3);
 });
 
+test('record says why a recording is over that nobody stopped, and waits for its files', async () => {
+  away = { from: Number.POSITIVE_INFINITY, to: 0 };
+  const recording = { cname: 'room', uid: '1', resourceId: 'r', sid: SID, mode: 'mix', files: [], healthy: false };
+  const ending = 'the store refuses files: there is no such bucket';
+  const refusedS = seconds() + 5;
+  answers = (call) => {
+    if (call.startsWith('POST')) return recording;
+    if (call !== SEEN) return { participants: [], recordings: [] };
+    const phase = seconds() < refusedS ? 'recording' : seconds() < refusedS + 60 ? 'uploading' : 'ended';
+    return { ...recording, phase, ending };
+  };
+  const { tookS } = await type('record', 'room', '--for', '600');
+  expect(said).toMatch(/it is over: the store refuses files: there is no such bucket\n.*waiting until all files/);
+  expect(tookS).toBeGreaterThan(60);
+  expect(tookS).toBeLessThan(80);
+});
+
 describe('drain', () => {
   beforeEach(() => {
     vi.stubEnv('AIRCHECK_APP_ID', 'a'.repeat(32));

@@ -61,6 +61,7 @@ async function watch(access: Access, recording: Recording, { forS }: Requested, 
   const line = new Line(process.stderr);
   const told = new Set<string>();
   let beside: Beside | undefined;
+  let over = '';
   for (let looks = 0; !stop.once; looks++) {
     const elapsedMs = (systemClock.monoUs() - beganUs) / 1000;
     if (elapsedMs >= untilMs) break;
@@ -68,7 +69,8 @@ async function watch(access: Access, recording: Recording, { forS }: Requested, 
     if (line.isTerminal ? looks % ASK_EVERY === 0 : isDue) beside = undefined;
     const look = async () => {
       const report = await access.client.recording(recording.sid);
-      if (report.phase === 'ended') return report.phase;
+      // Over by itself, or stopped by somebody else.
+      if (report.phase !== 'new' && report.phase !== 'recording') return report;
       beside ??= await lookBeside(access, recording);
       return doingWords(recording, report, beside);
     };
@@ -80,11 +82,16 @@ async function watch(access: Access, recording: Recording, { forS }: Requested, 
       told.add(error.reason);
       return undefined;
     });
-    if (doing === 'ended') break;
+    if (typeof doing === 'object') {
+      if (doing.phase !== 'ended' && doing.ending !== null)
+        over = `aircheck: it is over: ${shown(doing.ending, 500)}\n`;
+      break;
+    }
     if (doing !== undefined) line.show(`${clockOf(elapsedMs)}  ${doing}`, isDue);
     await Promise.race([pauseCommand(Math.min(LOOK_MS, untilMs - elapsedMs)), stop.asked]);
   }
   line.end();
+  process.stderr.write(over);
 }
 
 /** Whether no later look can be answered otherwise. */

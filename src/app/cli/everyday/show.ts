@@ -17,26 +17,11 @@ export async function show(sid: string, words: AccessWords): Promise<void> {
 
 /** The report as lines of text, `columns` wide. */
 function reportText(report: RecordingReport, columns: number): string {
-  const {
-    sid,
-    cname,
-    uid,
-    mode,
-    phase,
-    healthy,
-    ending,
-    startedMs,
-    endedMs,
-    files,
-    warnings,
-    events,
-    retention,
-    quality,
-  } = report;
+  const { sid, cname, uid, mode, phase, healthy, startedMs, files, warnings, events, retention, quality } = report;
   return [
     `${sid}  ${shown(cname)}  ${mode}  ${phase}${healthy ? '' : ', not in order'}`,
     `started  ${momentOf(startedMs)}, as uid ${uid}`,
-    ...(endedMs === null ? [] : [`ended    ${momentOf(endedMs)}${ending === null ? '' : `: ${shown(ending)}`}`]),
+    ...endingLines(report),
     `events   ${events}: aircheck events --sid ${sid}`,
     ...(warnings.length > 0 ? ['warnings about its requests'] : []),
     ...warnings.map(({ path, message }) => `  ${shown(path)}: ${shown(message)}`),
@@ -46,4 +31,11 @@ function reportText(report: RecordingReport, columns: number): string {
     '',
     quality === null ? 'no quality report: nothing was measured yet, or it was lost' : timelineText(quality, columns),
   ].join('\n');
+}
+
+/** When and why it ended; of one whose files wait to be stored, why alone. */
+function endingLines({ endedMs, ending }: RecordingReport): string[] {
+  const why = ending === null ? undefined : shown(ending, 500);
+  if (endedMs !== null) return [`ended    ${momentOf(endedMs)}${why === undefined ? '' : `: ${why}`}`];
+  return why === undefined ? [] : [`ending   ${why}; not all is stored yet`];
 }
