@@ -17,7 +17,7 @@ const NOT_WHOLE = 2;
 const LOOK_MS = 1_000;
 /** How often a line is told where no terminal is. */
 const TELL_EVERY = 10;
-/** Looks at a terminal for which it holds who is there: an app may make ten calls a second, its own programs' among them. */
+/** Looks at a terminal by which it goes on with whom it saw: an app may make ten calls a second in all. */
 const ASK_EVERY = 3;
 
 export async function record(cname: string, words: RecordWords & AccessWords): Promise<void> {
