@@ -11,6 +11,7 @@ import { AudioDecoder } from '../../src/stages/codec/audio-decoder.ts';
 import { liveFrames } from '../../src/stages/codec/native-frames.ts';
 import { readSamples, type SliceSample } from '../../src/stages/mux/read-slices.ts';
 import { judgePlaylist } from '../support/judge/playlist.ts';
+import { dropoutsIn } from '../support/judge/sound.ts';
 import { hear, onSeconds, see, slicesOf, writePlaylists } from '../support/judge/user-streams.ts';
 import { madeSound, SOUND_RATE } from '../support/media/made-media.ts';
 import { GREEN, RED } from '../support/media/participants.ts';
@@ -40,6 +41,21 @@ async function samplesIn({ dir: at }: Made, slices: readonly Segment[], kind: 'v
   for (const { name } of slices)
     for await (const sample of readSamples(join(at, name))) if (sample.kind === kind) samples.push(sample);
   return samples;
+}
+
+/** Every `count` packets of sound as one. */
+function gathered(count: number): NonNullable<ScriptedUser['alter']> {
+  const waiting: Buffer[] = [];
+  let sequence = 0;
+  return (datagrams, kind, what) => {
+    if (kind !== 'audio' || what !== 'rtp') return datagrams;
+    waiting.push(...datagrams);
+    if (waiting.length < count) return [];
+    const [first, ...others] = waiting.splice(0);
+    const whole = Buffer.concat([first!, ...others.map((datagram) => datagram.subarray(12))]);
+    whole.writeUInt16BE(sequence++, 2);
+    return [whole];
+  };
 }
 
 describe('odd senders', () => {
@@ -137,6 +153,18 @@ describe('odd senders', () => {
     expect(degraded(made)).toEqual([]);
     const flashes = slices.flatMap((slice) => see(join(made.dir, slice.name), RED).flashes);
     expect(onSeconds(flashes).seconds.filter((s) => s > 0)).toEqual([...seconds(1, 5), ...seconds(22, 41)]);
+  });
+
+  test.each([200, 480])('a telephone that sends %d ms in one packet is heard without a gap', async (packetMs) => {
+    const alter = gathered(packetMs / 20);
+    const user: ScriptedUser = { uid: '1', participant: RED, fromS: -1, toS: 60, video: false, telephone: true, alter };
+    const made = await record([user], {}, 12.5);
+    expect(degraded(made)).toEqual([]);
+    expect(slicesOf(made.files, nameOf('1', 'audio'))).toHaveLength(1);
+    const { heard, beeps } = hear(join(made.dir, nameOf('1', 'audio')), RED);
+    expect(onSeconds(beeps).seconds.filter((s) => s > 0)).toEqual(seconds(1, 13));
+    expect(heard.gaps).toEqual([]);
+    expect(dropoutsIn(heard, RED.toneHz)).toEqual([]);
   });
 
   test.each<[left: number, right: number]>([

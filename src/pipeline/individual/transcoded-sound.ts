@@ -13,7 +13,9 @@ import { INTERRUPTION_US } from './file-sink.ts';
 const CODING = { 1: { bitrateKbps: 52, frugal: true }, 2: { bitrateKbps: 128 } } as const;
 /** Sound that begins further ahead of the encoder has what is before it encoded. */
 const AHEAD_SAMPLES = SOUND_RATE / 10;
-/** Room for that, and for the longest packet from there on, of 120 ms. */
+/** Longer sound is added in pieces: Opus has 120 ms at most, and G.711 as much as fits into a packet. */
+const PIECE_SAMPLES = (SOUND_RATE * 120) / 1000;
+/** Room for a piece that begins so far ahead. */
 const AHEAD_MS = 250;
 /** Each block on its way from the mixer to the encoder, of whichever user. */
 const BLOCK = [new Float32Array(AAC_BLOCK), new Float32Array(AAC_BLOCK)];
@@ -81,8 +83,10 @@ export class TranscodedSound {
     // What is missing since the sound of an earlier run is filled with silence.
     const fromSample = goesOn && !isNew ? Math.min(start, this.#end) : start;
     const current = this.#voice ?? this.#open(channels, Math.max(0, fromSample));
-    while (start - current.mixer.position > AHEAD_SAMPLES) this.#encode(current);
-    current.mixer.add('', start, sound);
+    for (let at = 0; at < sound.samples; at += PIECE_SAMPLES) {
+      while (start + at - current.mixer.position > AHEAD_SAMPLES) this.#encode(current);
+      current.mixer.add('', start + at, pieceOf(sound, at));
+    }
     this.#end = Math.max(this.#end, start + sound.samples);
   }
 
@@ -147,4 +151,10 @@ export class TranscodedSound {
       if (tag) this.#onBlock({ sample, ...tag, format: voice.format });
     }
   }
+}
+
+function pieceOf(sound: Sound, at: number): Sound {
+  if (sound.samples <= PIECE_SAMPLES) return sound;
+  const channels = sound.channels.map((samples) => samples.subarray(at, at + PIECE_SAMPLES));
+  return { channels, samples: Math.min(PIECE_SAMPLES, sound.samples - at) };
 }
