@@ -10,6 +10,7 @@ const FOLDER = join(import.meta.dirname, '../../web/publish');
 const FILES = [
   { url: '/publish', name: 'index.html', type: 'text/html; charset=utf-8' },
   { url: '/publish/publish.js', name: 'publish.js', type: 'text/javascript; charset=utf-8' },
+  { url: '/publish/turns.js', name: 'turns.js', type: 'text/javascript; charset=utf-8' },
   { url: '/publish/test-source.js', name: 'test-source.js', type: 'text/javascript; charset=utf-8' },
   { url: '/publish/ticker.js', name: 'ticker.js', type: 'text/javascript; charset=utf-8' },
   { url: '/publish/publish.css', name: 'publish.css', type: 'text/css; charset=utf-8' },

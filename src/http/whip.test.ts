@@ -214,7 +214,7 @@ test('the publish page and all it names are served', async () => {
   const named = [...page.body.matchAll(/(?:src|href)="(publish\/[^"]+)"/g)].map((m) => m[1]!);
   const script = await server.inject('/publish/publish.js');
   const imported = [...script.body.matchAll(/from '\.\/([^']+)'/g)].map((m) => `publish/${m[1]}`);
-  expect(named.length + imported.length).toBe(3);
+  expect(named.length + imported.length).toBe(4);
   for (const path of [...named, ...imported, 'publish/ticker.js'])
     expect((await server.inject(`/${path}`)).statusCode, path).toBe(200);
 });

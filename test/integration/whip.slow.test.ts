@@ -3,7 +3,9 @@
  */
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { createConnection } from 'node:net';
+import { createServer } from 'node:http';
+import { type AddressInfo, createConnection } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Participant } from '../../src/channel/room/rooms.ts';
 import { openPeerHost } from '../../src/channel/whip/peer.ts';
@@ -137,6 +139,54 @@ test('the same uid from a second page takes over, without the user leaving', asy
   await until('the second took over', () => server.in(room)[0]?.sessionId !== first!.sessionId, 10_000);
   expect(server.in(room)).toMatchObject([{ uid: '5', joinedAtMs: first!.joinedAtMs }]);
   await until('its media arrives', () => server.in(room)[0]?.tracks.every((t) => t.receiving), 30_000);
+});
+
+test('a page that has lost its server leaves it out while another node answers', async ({ onTestFinished }) => {
+  const room = 'lost';
+  const page = { ...{ appid: server.appid, cname: room, uid: '5' }, width: 320, height: 180 };
+  browser = await startBrowser();
+  /** Offers that came: to the server that is lost, which answers none of them, and to the other. */
+  const asked: ('lost' | 'other')[] = [];
+  /** How often the other node says that it cannot take the publisher yet. */
+  const REFUSALS = 22;
+  const other = createServer(async (request, response) => {
+    response.setHeader('access-control-allow-origin', '*');
+    response.setHeader('access-control-allow-headers', 'authorization, content-type');
+    if (request.method !== 'POST') return response.writeHead(204).end();
+    asked.push('other');
+    if (asked.filter((each) => each === 'other').length <= REFUSALS) return response.writeHead(503).end();
+    const answer = await fetch(new URL(request.url!, server.baseUrl), {
+      ...{ method: 'POST', body: await text(request) },
+      headers: { 'content-type': 'application/sdp', authorization: request.headers.authorization! },
+    });
+    response.setHeader('access-control-expose-headers', 'location');
+    return response.writeHead(answer.status, { location: answer.headers.get('location')! }).end(await answer.text());
+  });
+  await once(other.listen(0, '127.0.0.1'), 'listening');
+  onTestFinished(async () => {
+    other.closeAllConnections();
+    other.close();
+  });
+  const nodes = `${server.baseUrl} http://127.0.0.1:${(other.address() as AddressInfo).port}`;
+  let isLost = false;
+  await browser.context.route(`${server.baseUrl}/whip/**`, async (route) => {
+    const isOffer = route.request().method() === 'POST';
+    if (isLost && isOffer) asked.push('lost');
+    if (isLost) return;
+    const response = await route.fetch();
+    await route.fulfill({ response, headers: { ...response.headers(), 'aircheck-nodes': nodes } });
+  });
+  const publisher = await browser.publish(server.baseUrl, { ...page, token: server.token(room, '5') });
+  const former = server.in(room)[0]!.sessionId;
+  isLost = true;
+  await publisher.page.evaluate('window.aircheckPublisher.connection.close()');
+  const isBack = async () => (await publisher.page.evaluate('window.aircheckPublisher.reconnects')) === 1;
+  await until('it publishes again', isBack, 60_000);
+  expect(asked.filter((each) => each === 'other')).toHaveLength(REFUSALS + 1);
+  expect(asked.indexOf('lost')).toBe(20);
+  expect(asked.filter((each) => each === 'lost')).toHaveLength(1);
+  expect(server.in(room)).toMatchObject([{ uid: '5' }]);
+  expect(server.in(room)[0]!.sessionId).not.toBe(former);
 });
 
 test('a wrong token is refused with words that the page shows', async () => {

@@ -31,7 +31,7 @@ export class WhipServer {
     const server = new WhipServer(await freeUdpPort());
     const apps = { find: (appid: string) => (appid === APP.appid ? APP : undefined) };
     await server.#http.register(whipRoutes, { endpoint: server.#endpoint, apps, clock: systemClock });
-    await server.#http.register(publishPageRoutes);
+    await server.#http.register(publishPageRoutes, { isInFleet: true });
     server.baseUrl = await server.#http.listen({ host: '127.0.0.1', port: 0 });
     return server;
   }

@@ -1,6 +1,7 @@
 // Publishes over WHIP. Every field can be given in the address; `autojoin=1` presses Join.
 // For tests and consoles: window.aircheckPublisher.
 import { startTestSource } from './test-source.js';
+import { AGAIN_MS, ATTEMPT_MS, Turns } from './turns.js';
 
 const form = document.getElementById('form');
 const byId = (id) => document.getElementById(id);
@@ -19,13 +20,6 @@ const GATHER_MS = 1000;
 /** The server says something twice a second: after this long without a word the connection is lost. */
 const SILENT_MS = 1500;
 const LOOK_MS = 250;
-/**
- * The first attempt at each server to connect again may take so long, and each further one twice as long: a machine
- * without power answers nothing, and a slow network late. The next follows a moment later.
- */
-const FIRST_ATTEMPT_MS = 1000;
-const ATTEMPT_MS = 4000;
-const AGAIN_MS = 250;
 /** How often a node of a fleet is asked whether this page should publish at another. */
 const ASK_MS = 1000;
 /** How long both connections stand when the page moves to another node: until the new one's picture has begun. */
@@ -127,7 +121,13 @@ function gathered(connection) {
 }
 
 /** The server does not take the publisher now; it may later, or another node may. */
-class Away extends Error {}
+class Away extends Error {
+  /** @param isAnswered whether it said so itself */
+  constructor(message, isAnswered) {
+    super(message);
+    this.isAnswered = isAnswered;
+  }
+}
 
 /**
  * @param former ids of sessions that this page had: where another publisher has come in their place, that one stays
@@ -142,7 +142,7 @@ async function postOffer(options, offer, former, base = document.baseURI, limitM
   if (options.token) headers.authorization = `Bearer ${options.token}`;
   const request = { method: 'POST', headers, body: offer, signal: AbortSignal.timeout(limitMs) };
   const response = await fetch(url, request).catch((cause) => {
-    throw new Away(`The server cannot be reached: ${cause.message}`);
+    throw new Away(`The server cannot be reached: ${cause.message}`, false);
   });
   const body = await response.text();
   if (response.status !== 201) {
@@ -152,7 +152,8 @@ async function postOffer(options, offer, former, base = document.baseURI, limitM
     } catch {
       // Not from our server, then: a proxy says things in its own way.
     }
-    throw new (response.status >= 500 ? Away : Error)(`The server refused (${response.status}): ${detail}`);
+    const message = `The server refused (${response.status}): ${detail}`;
+    throw response.status >= 500 ? new Away(message, true) : new Error(message);
   }
   return {
     answer: body,
@@ -236,16 +237,16 @@ async function reconnect(mine) {
   if (session !== mine || mine.reconnecting) return;
   mine.reconnecting = true;
   const giveUpAt = performance.now() + GIVE_UP_MS;
+  const turns = new Turns(mine.nodes, document.baseURI, mine.resource?.href ?? document.baseURI);
   let why = 'The connection to the server broke.';
   try {
-    for (let attempt = 0; session === mine && performance.now() < giveUpAt; attempt++) {
+    while (session === mine && performance.now() < giveUpAt) {
       show('connecting', 'The connection to the server broke. Connecting again…');
       mine.connection.close();
-      // Other nodes first: they know whether the one that was lost is still the one to go to.
-      const bases = [...otherNodes(mine), document.baseURI];
-      const limitMs = Math.min(FIRST_ATTEMPT_MS * 2 ** Math.floor(attempt / bases.length), ATTEMPT_MS);
+      const { address, limitMs } = turns.next();
+      let isAnswered = false;
       try {
-        await connect(mine, bases[attempt % bases.length], limitMs);
+        await connect(mine, address, limitMs);
         if (await isConnected(mine.connection)) {
           mine.reconnects++;
           return;
@@ -253,7 +254,9 @@ async function reconnect(mine) {
       } catch (cause) {
         if (!(cause instanceof Away)) throw cause;
         why = cause.message;
+        isAnswered = cause.isAnswered;
       }
+      turns.failed(isAnswered);
       await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
     }
     if (session === mine) void stop('failed', why);

@@ -3,16 +3,13 @@
  * another node of its fleet, as docs/guide/fleet.md tells clients to and as the publish page does.
  */
 import { setTimeout as pause } from 'node:timers/promises';
+import { AGAIN_MS, ATTEMPT_MS, Turns } from '../../../web/publish/turns.js';
 import type { PublisherCommand, RtcPublishOptions } from './publisher.ts';
-import { RtcPublisher } from './rtc-publisher.ts';
+import { Refusal, RtcPublisher } from './rtc-publisher.ts';
 
 const LOOK_MS = 100;
 /** The server says something twice a second. */
 const SILENT_MS = 1500;
-/** The first attempt at each server may take so long, and each further one twice as long. */
-const FIRST_ATTEMPT_MS = 1000;
-const ATTEMPT_MS = 4000;
-const AGAIN_MS = 250;
 /** How many of its former sessions it names. */
 const FORMER = 5;
 
@@ -70,11 +67,10 @@ export class ReturningPublisher {
   /** Tries until a server takes it. False once it has been stopped meanwhile. */
   async #comeBack(): Promise<boolean> {
     const { origin, pathname, search } = new URL(this.#options.url);
-    const lost = this.#publisher.origin;
-    for (let attempt = 0; !this.#isOver; attempt++) {
-      const bases = [...this.#nodes.filter((node) => new URL(node).origin !== lost), origin];
-      const limitMs = Math.min(FIRST_ATTEMPT_MS * 2 ** Math.floor(attempt / bases.length), ATTEMPT_MS);
-      const url = new URL(pathname + search, bases[attempt % bases.length]);
+    const turns = new Turns(this.#nodes, origin, this.#publisher.origin);
+    while (!this.#isOver) {
+      const { address, limitMs } = turns.next();
+      const url = new URL(pathname + search, address);
       url.searchParams.set('after', this.#sessions.slice(-FORMER).join(','));
       const next = new RtcPublisher({ ...this.#options, url: url.href }, this.#failed);
       try {
@@ -83,7 +79,8 @@ export class ReturningPublisher {
         this.#joined();
         if (this.#isOver) await next.stop();
         return !this.#isOver;
-      } catch {
+      } catch (error) {
+        turns.failed(error instanceof Refusal);
         await pause(AGAIN_MS);
       }
     }

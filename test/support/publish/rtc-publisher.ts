@@ -31,6 +31,9 @@ type Layer = { source: MediaSource; track: OutgoingTrack; wantsKeyFrame: boolean
 /** Sends unless this kind is muted, and tells of what goes wrong. */
 type Guard = (send: () => void, kind?: 'audio' | 'video') => void;
 
+/** The server has answered, and does not take the publisher. */
+export class Refusal extends Error {}
+
 export class RtcPublisher {
   #pc: PeerConnection;
   #options: RtcPublishOptions;
@@ -267,7 +270,7 @@ export class RtcPublisher {
       signal: AbortSignal.timeout(answerMs),
     });
     const text = await answer.text();
-    if (answer.status !== 201) throw new Error(`the server answers ${answer.status}: ${text}`);
+    if (answer.status !== 201) throw new Refusal(`the server answers ${answer.status}: ${text}`);
     this.#session = new URL(answer.headers.get('location') ?? '', answer.url).href;
     this.#nodes = (answer.headers.get('aircheck-nodes') ?? '').split(' ').filter(Boolean);
     this.#pc.setRemoteDescription(via ? sentTo(via, text) : text, 'answer');
