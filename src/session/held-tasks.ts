@@ -26,6 +26,8 @@ export class HeldTasks {
   readonly #resources: Resources;
   readonly #runners = new Map<string, TaskRunner>();
   #claims: Timer | undefined;
+  /** Set while a node is overdue, until its lease ends. */
+  #leaseEnd: Timer | undefined;
   #claiming: Promise<void> | undefined;
   #closing = false;
   /** What other nodes have stored and has got its place here, by recording, folder and time. */
@@ -100,18 +102,20 @@ export class HeldTasks {
     for (const sid of await store.unknownOf(await spool.sids()))
       log.warn({ sid }, `the database knows no such recording; its files stay in ${spool.pathOf(sid)}`);
     if (!store.shared) return;
-    this.#claims = clock.every(CLAIM_EVERY_MS, () => {
-      this.#claiming ??= this.#claim()
-        .catch((error) =>
-          log.debug(
-            { error: messageOf(error) },
-            'the database could not be asked for unfinished recordings; it is asked again',
-          ),
-        )
-        .finally(() => {
-          this.#claiming = undefined;
-        });
-    });
+    this.#claims = clock.every(CLAIM_EVERY_MS, () => this.#look());
+  }
+
+  #look(): void {
+    this.#claiming ??= this.#claim()
+      .catch((error) =>
+        this.#ports.log.debug(
+          { error: messageOf(error) },
+          'the database could not be asked for unfinished recordings; it is asked again',
+        ),
+      )
+      .finally(() => {
+        this.#claiming = undefined;
+      });
   }
 
   /**
@@ -157,6 +161,7 @@ export class HeldTasks {
       ended.then(() => this.#leaving.gone()),
     );
     this.#claims?.cancel();
+    this.#leaseEnd?.cancel();
     await this.#claiming;
     for (const runner of this.#runners.values()) {
       const { sid } = runner.task;
@@ -172,14 +177,17 @@ export class HeldTasks {
   }
 
   async #claim(): Promise<void> {
-    const { store, spool, strays, log } = this.#ports;
+    const { store, spool, strays, log, clock } = this.#ports;
     for (const sid of await store.lostOf([...this.#runners.values()].map(({ hold }) => hold)))
       this.#runners.get(sid)?.fence();
     await this.#recall();
     await this.#leaving.look((sids) => strays.mine(sids));
     if (this.#closing) return;
     if (this.#isOffering) await this.#offer();
-    const { tasks, unreadable } = await store.claimTasks(await spool.sids());
+    const { tasks, unreadable, leaseEndsInMs } = await store.claimTasks(await spool.sids());
+    this.#leaseEnd?.cancel();
+    // Recordings of a node that is gone wait for the end of its lease, and for no second beyond it.
+    if (leaseEndsInMs !== undefined) this.#leaseEnd = clock.after(leaseEndsInMs, () => this.#look());
     for (const { sid, why } of unreadable)
       log.error({ sid }, `an unfinished recording cannot be read, and its files stay on the spool: ${why}`);
     for (const { task, state, hold, resource, runs, left } of tasks) {

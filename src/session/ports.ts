@@ -48,6 +48,14 @@ export type ClaimedTask = {
   left: LeftElsewhere | undefined;
 };
 
+export type ClaimedTasks = {
+  tasks: ClaimedTask[];
+  /** Those that were claimed and are damaged. */
+  unreadable: { sid: string; why: string }[];
+  /** How soon the lease of an overdue node ends, where there may be something for this one to claim right then. */
+  leaseEndsInMs: number | undefined;
+};
+
 /** What the database knows of a recording whose files lie on another node's disk. */
 export type LeftElsewhere = {
   /** The newest quality report that was kept; undefined before the first. */
@@ -112,7 +120,7 @@ export type RecordingStore = {
    * Takes unfinished tasks whose files lie here and whose owner is gone. A damaged one does not hide the others.
    * @param spooled sids that lie on this server's spool
    */
-  claimTasks(spooled: readonly string[]): Promise<{ tasks: ClaimedTask[]; unreadable: { sid: string; why: string }[] }>;
+  claimTasks(spooled: readonly string[]): Promise<ClaimedTasks>;
   /** Which of these recordings are not in the database, neither running nor ended. */
   unknownOf(sids: readonly string[]): Promise<string[]>;
   /**

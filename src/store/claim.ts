@@ -86,6 +86,12 @@ const NEW_HOME = `(
 const STANDBY = `(
   select s.owner from standbys s join owners n on n.owner = s.owner where s.sid = t.sid and ${CAN_GO_ON}
 )`;
+/** Whether the claimer may be a first choice for a task of the overdue ones. */
+const MAY_BE_CHOSEN = `(
+  ${IS_AMONG_FREE}
+  or exists (select 1 from homes h where h.owner = $1 and h.claimed_at > (select min(renewed_at) from overdue))
+  or exists (select 1 from standbys s where s.owner = $1)
+)`;
 /**
  * What other nodes that may be gone have. It is read whole and owner by owner, so that it is read by their index: a
  * reader that may stop at the first match is planned as one that soon meets it, through the tasks of everybody. While
@@ -95,9 +101,7 @@ const HAD = `
   select unnest(of_one.sids) as sid from overdue cross join lateral (
     select array_agg(t.sid) as sids from tasks t where t.owner = overdue.owner and t.ended_ms is null and t.folder <> $2
   ) of_one
-  where ${IS_AMONG_FREE}
-    or exists (select 1 from homes h where h.owner = $1 and h.claimed_at > (select min(renewed_at) from overdue))
-    or exists (select 1 from standbys s where s.owner = $1)
+  where ${MAY_BE_CHOSEN}
     or exists (select 1 from overdue where lease_until < now() - ${CHOICE})`;
 /**
  * Tasks of other nodes. First choice is the node that stands by, then the new home of the channel, and where there is
@@ -129,12 +133,16 @@ const OFFERED = `
     and t.state->>'phase' = 'recording' and o.lease_until > now() and $1 = coalesce(${STANDBY}, ${HOME}, ${MOST_FREE})`;
 
 /**
- * Whether there is anything to claim. $1 the claimer, $2 its folder, $3 whether no other server can have the database
- * open, $4 sids on its spool, $5 its boot id, $6 whether it goes on with other nodes' tasks.
+ * Whether there is anything to claim, and how soon there may be because an overdue node's lease ends, where the claimer
+ * is to be a first choice: all others of a large fleet need not look at that moment. $1 the claimer, $2 its folder, $3
+ * whether no other server can have the database open, $4 sids on its spool, $5 its boot id, $6 whether it goes on with
+ * other nodes' tasks.
  */
 export const LOOK = `
   with overdue as materialized (${OVERDUE}), chosen as materialized (${CHOSEN}), had as materialized (${HAD})
-  select exists (select 1 ${OWN}) or exists (select 1 ${OTHERS}) or exists (select 1 ${OFFERED}) as due`;
+  select exists (select 1 ${OWN}) or exists (select 1 ${OTHERS}) or exists (select 1 ${OFFERED}) as due,
+    (select extract(epoch from min(lease_until) - now()) * 1000 from overdue
+     where lease_until > now() and ${MAY_BE_CHOSEN}) as lease_ends_in_ms`;
 
 /**
  * Claims what there is; the same parameters. Channels that were at home on a node that is gone come with their

@@ -3,6 +3,7 @@ import { ManualClock } from '../../test/support/manual-clock.ts';
 import { addRunning, age, beginNode, beginOwner } from '../../test/support/stored-recording.ts';
 import { openTestDatabase } from '../../test/support/test-database.ts';
 import { isFenced } from '../session/hold.ts';
+import { LOOK } from './claim.ts';
 import type { Database, Queryable } from './database.ts';
 import { offerTasks } from './offers.ts';
 import type { Ownership } from './ownership.ts';
@@ -147,11 +148,36 @@ describe.each(targets)('nodes of a fleet, in %s', (_name, url) => {
       return second.mayClaim([]);
     };
     await addRunning(database, first);
-    expect(await mayClaim()).toBe(false);
+    expect(await mayClaim()).toMatchObject({ isDue: false });
     dies(first);
-    expect(await mayClaim()).toBe(true);
+    expect(await mayClaim()).toMatchObject({ isDue: true });
     await claim(second);
-    expect(await mayClaim()).toBe(false);
+    expect(await mayClaim()).toMatchObject({ isDue: false });
+  });
+
+  test('the end of a lease is known beforehand to whoever may be a first choice, of nodes that have tasks', async () => {
+    const [first, later, idle, busy, free] = [await node(), await node(), await node(), await node(2), await node(3)];
+    const endsInMs = (asker: Ownership) =>
+      database.transaction(async (inside) => {
+        await atTheirAges(inside);
+        const [row] = await inside.query(LOOK, [asker.owner, asker.folder, false, [], 'boot', true]);
+        return row?.['lease_ends_in_ms'] === null ? undefined : Number(row?.['lease_ends_in_ms']);
+      });
+    const sid = await addRunning(database, first);
+    await addRunning(database, later);
+    expect(await endsInMs(free)).toBeUndefined();
+    dies(first, 3.5);
+    dies(later, 3);
+    dies(idle, 3.8);
+    expect([await endsInMs(free), await endsInMs(busy)]).toEqual([500, undefined]);
+    await database.query('insert into standbys (sid, home, zero_us, owner) values ($1, $2, 0, $3)', [
+      ...[sid, later.owner, busy.owner],
+    ]);
+    expect(await endsInMs(busy)).toBe(500);
+    dies(first);
+    expect(await endsInMs(free)).toBe(1000);
+    dies(later);
+    expect(await endsInMs(free)).toBeUndefined();
   });
 
   test('a node that takes nothing new leaves the tasks to others', async () => {

@@ -176,10 +176,17 @@ export class Ownership {
     return inside.repeated(CLAIM, this.#claimColumns(spooled));
   }
 
-  /** Whether `claim` would take anything now. Servers ask each second, and mostly there is nothing. */
-  async mayClaim(spooled: readonly string[]): Promise<boolean> {
+  /**
+   * Whether `claim` would take anything now, and how soon it may because the lease of a node ends that is overdue.
+   * Servers ask each second, and mostly there is nothing.
+   */
+  async mayClaim(spooled: readonly string[]): Promise<{ isDue: boolean; leaseEndsInMs: number | undefined }> {
     const [row] = await this.#options.database.repeated(LOOK, this.#claimColumns(spooled));
-    return row?.['due'] === true;
+    const endsInMs = row?.['lease_ends_in_ms'] ?? undefined;
+    return {
+      isDue: row?.['due'] === true,
+      leaseEndsInMs: endsInMs === undefined ? undefined : Math.ceil(Number(endsInMs)),
+    };
   }
 
   #claimColumns(spooled: readonly string[]): unknown[] {

@@ -17,7 +17,7 @@ import { messageOf } from '../kernel/fault.ts';
 import { newHexId } from '../kernel/ids.ts';
 import { fenced, type TaskHold } from '../session/hold.ts';
 import { afterwards } from '../session/notices.ts';
-import type { ClaimedTask, LeftElsewhere, PastTask, RecordingStore, Resource } from '../session/ports.ts';
+import type { ClaimedTasks, LeftElsewhere, PastTask, RecordingStore, Resource } from '../session/ports.ts';
 import type { RunRecord } from '../session/run-record.ts';
 import { stamp } from '../session/stamp.ts';
 import { isRunning, type Task, type TaskDocument, type TaskState } from '../session/task.ts';
@@ -363,12 +363,11 @@ export class RecordingTables implements RecordingStore {
     if (held.length === 0) throw fenced(sid);
   }
 
-  async claimTasks(
-    spooled: readonly string[],
-  ): Promise<{ tasks: ClaimedTask[]; unreadable: { sid: string; why: string }[] }> {
-    const tasks: ClaimedTask[] = [];
-    const unreadable: { sid: string; why: string }[] = [];
-    if (!(await this.#ownership.mayClaim(spooled))) return { tasks, unreadable };
+  async claimTasks(spooled: readonly string[]): Promise<ClaimedTasks> {
+    const tasks: ClaimedTasks['tasks'] = [];
+    const unreadable: ClaimedTasks['unreadable'] = [];
+    const { isDue, leaseEndsInMs } = await this.#ownership.mayClaim(spooled);
+    if (!isDue) return { tasks, unreadable, leaseEndsInMs };
     // In one transaction, because a task that was claimed but could not be read would belong to nobody.
     await this.#database.transaction(async (inside) => {
       const claimed = await this.#ownership.claim(inside, spooled);
@@ -405,7 +404,7 @@ export class RecordingTables implements RecordingStore {
         }
       }
     });
-    return { tasks, unreadable };
+    return { tasks, unreadable, leaseEndsInMs };
   }
 
   async unknownOf(sids: readonly string[]): Promise<string[]> {

@@ -18,6 +18,7 @@ import type { SpooledDocument, SpooledFile } from '../../src/media/segment.ts';
 import { fenced, type TaskHold } from '../../src/session/hold.ts';
 import type {
   ClaimedTask,
+  ClaimedTasks,
   FileElsewhere,
   LeftElsewhere,
   PastTask,
@@ -226,8 +227,10 @@ export class FakeStore {
   }
   /** Tasks that were added or claimed through this store. */
   readonly claimed = new Set<string>();
-  async claimTasks(): Promise<{ tasks: ClaimedTask[]; unreadable: { sid: string; why: string }[] }> {
-    const tasks = this.unfinished
+  /** How soon the lease of a node ends that is overdue. */
+  leaseEndsInMs: number | undefined;
+  async claimTasks(): Promise<ClaimedTasks> {
+    const tasks: ClaimedTask[] = this.unfinished
       .filter(({ task }) => !this.claimed.has(task.sid))
       .map(({ task, state }) => ({
         task,
@@ -238,7 +241,7 @@ export class FakeStore {
         left: this.left.get(task.sid),
       }));
     for (const { hold } of tasks) this.claimed.add(hold.sid);
-    return { tasks, unreadable: [] };
+    return { tasks, unreadable: [], leaseEndsInMs: this.leaseEndsInMs };
   }
   async unknownOf(sids: readonly string[]): Promise<string[]> {
     return sids.filter((sid) => !this.tasks.has(sid));
