@@ -13,7 +13,7 @@ const LOCAL = [
   'm=audio 45123 UDP/TLS/RTP/SAVPF 111',
   'a=mid:0',
   'a=recvonly',
-  'a=setup:active',
+  'a=setup:passive',
   'a=ice-ufrag:XMkq',
   'a=ice-pwd:L0ndeoSYDvmGukcYTVX1wK',
   'a=candidate:1 1 UDP 2114977791 127.0.0.1 45123 typ host',
@@ -66,8 +66,8 @@ describe('an offer of Chromium', () => {
     const { text, session } = answerOf(chromium());
     expect(text).not.toMatch(/rtx|red|ulpfec|transport-cc|transport-wide/i);
     expect(session.media.map((m) => [m.type, String(m.payloads), m.direction, m.setup])).toEqual([
-      ['audio', '111', 'recvonly', 'active'],
-      ['video', '96', 'recvonly', 'active'],
+      ['audio', '111', 'recvonly', 'passive'],
+      ['video', '96', 'recvonly', 'passive'],
     ]);
     expect(session.media[1]!.rtcpFb?.map((f) => [f.type, f.subtype].filter(Boolean).join(' '))).toEqual([
       'goog-remb',
@@ -185,6 +185,17 @@ describe('an offer of Chromium', () => {
     expect(text.match(/^m=.*/gm)).toEqual(['m=audio 9 UDP/TLS/RTP/SAVPF 111']);
     expect(text).toContain('a=ice-pwd:S/bI/YEd3gM38KRDq9AqZxtP\r\n');
     expect(text).toContain('a=fingerprint:sha-256 2F:FE:4D');
+  });
+
+  test.each([
+    ['actpass', 'active'],
+    ['active', 'active'],
+    ['passive', 'passive'],
+  ])('a publisher that offers %s is %s in DTLS', (offered, taken) => {
+    const text = writeTransportOffer(
+      readOffer(chromium((sdp) => sdp.replaceAll('a=setup:actpass', `a=setup:${offered}`))),
+    );
+    expect(text.match(/^a=setup:.*/gm)).toEqual([`a=setup:${taken}`]);
   });
 });
 

@@ -132,7 +132,9 @@ export function writeTransportOffer(offer: Offer): string {
     `a=ice-ufrag:${transport.iceUfrag}`,
     `a=ice-pwd:${transport.icePwd}`,
     `a=fingerprint:${transport.fingerprint.type} ${transport.fingerprint.hash}`,
-    `a=setup:${transport.setup}`,
+    // Who leaves it open begins DTLS (RFC 8842). What we sent first would often come before a client of libdatachannel
+    // listens, and is sent again only after a second.
+    `a=setup:${transport.setup === 'actpass' ? 'active' : transport.setup}`,
     ...transport.candidates.map((candidate) => `a=candidate:${candidate}`),
   ]);
 }
