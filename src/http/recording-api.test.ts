@@ -242,7 +242,7 @@ describe('start', () => {
     ],
     [
       startBody({ recordingConfig: { streamTypes: '2' } }),
-      /^start: streamTypes type mismatch or missing under recordingConfig! recordingConfig.streamTypes must be one of 0, 1, 2$/,
+      /^start: streamTypes type mismatch or missing under recordingConfig! recordingConfig.streamTypes must be a number: 0, 1, 2$/,
     ],
     [startBody({ recordingConfig: { decryptionMode: 1 } }), /^start: secret is required/],
     [
@@ -292,6 +292,11 @@ describe('start', () => {
         recordingConfig: { transcodingConfig: { backgroundConfig: [BACKGROUND, { uid: '2', image_url: 'x' }] } },
       }),
       /^start: backgroundConfig\[1\].image_url must be an http/,
+    ],
+    [startBody({ aircheck: { nameLabels: { names: { 7: '' } } } }), /^start: names.7 must not be empty$/],
+    [
+      startBody({ aircheck: { stereo: { left: ['7'], right: ['7'] } } }),
+      /^start: 7 cannot be on both lists, left and right; who is on neither is heard on both sides$/,
     ],
     [
       startBody({ token: 'x'.repeat(5000) }),

@@ -345,7 +345,7 @@ describe('updateLayout', () => {
     [{ mixedVideoLayout: 4 }, /^updateLayout: mixedVideoLayout must be one of 0, 1, 2, 3$/],
     [
       { mixedVideoLayout: '1' },
-      /^updateLayout: mixedVideoLayout type mismatch or missing under clientRequest! clientRequest.mixedVideoLayout must be one of 0, 1, 2, 3$/,
+      /^updateLayout: mixedVideoLayout type mismatch or missing under clientRequest! clientRequest.mixedVideoLayout must be a number: 0, 1, 2, 3$/,
     ],
     [{ backgroundColor: 'red' }, /^updateLayout: backgroundColor must be "#RRGGBB"$/],
     [{ maxResolutionUid: 'bob' }, /^updateLayout: maxResolutionUid must be a string holding a whole number from 1/],

@@ -33,9 +33,9 @@ export function reasonOf(endpoint: string, error: z.ZodError, body: unknown): st
   if (isZods(issue) || parent === 'layoutConfig')
     return `${endpoint}: ${field} type mismatch or missing under ${parent}! ${said(place, rule)}`;
   if (rule.startsWith(`${endpoint}:`)) return rule;
-  if (rule.includes(field)) return `${endpoint}: ${rule}`;
-  // Of a list it is said which entry is meant.
-  return `${endpoint}: ${said(place.includes('[') ? place : field, rule)}`;
+  // An entry of a list, or of an object by uid, has no name of its own.
+  const name = place.includes('[') || /^\d+$/.test(field) ? place : field;
+  return `${endpoint}: ${rule.includes(name) ? rule : said(name, rule)}`;
 }
 
 /** A member in words: its name, that of its holder, and both with the numbers of entries of lists. */
@@ -74,6 +74,8 @@ function ruleOf(issue: Issue, isMissing: boolean): string {
       return `must be ${KINDS[issue.expected] ?? issue.expected}`;
     case 'invalid_value': {
       const allowed = issue.values.map((value) => JSON.stringify(value)).join(', ');
+      // Whoever sent "1" for 1 would not see the difference in a list of numbers.
+      if (issue.values.every((value) => typeof value === 'number')) return `must be a number: ${allowed}`;
       return issue.values.length === 1 ? `must be ${allowed}` : `must be one of ${allowed}`;
     }
     case 'too_big':

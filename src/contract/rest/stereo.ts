@@ -15,7 +15,7 @@ export const stereoSchema = z
   .superRefine(({ left, right }, context) => {
     const twice = left.find((uid) => right.includes(uid));
     if (twice === undefined) return;
-    const message = `stereo: ${twice} cannot be on both lists; who is on neither is heard on both sides`;
+    const message = `${twice} cannot be on both lists, left and right; who is on neither is heard on both sides`;
     context.addIssue({ code: 'custom', path: ['right'], message });
   })
   .meta({
