@@ -94,7 +94,7 @@ export const PROBLEMS = {
   ),
   'resource-mismatch': badRequest(
     'resourceId does not belong to this call!',
-    'The resource id was acquired for another channel, uid or mode than the call names.',
+    'The resource id was acquired for another channel, uid or mode than the call names. Of what was never started, only start says so.',
     432,
   ),
   'sid-mismatch': badRequest(

@@ -43,6 +43,8 @@ export class Resources {
     if (!resource && endpoint !== 'start' && RESOURCE_ID.test(resourceId)) throw refuseUnfound();
     if (!resource) throw refuse('resource-unknown', 'resourceId is not one that acquire gave out!');
     if (resource.appid !== appid) throw refuse('sid-mismatch', 'resourceId does not belong to this appid!');
+    // Of a recording that was never started, perhaps for what does not fit here, stop tells that alone (stop.txt).
+    if (resource.sid === undefined && endpoint !== 'start') return resource;
     if (names.cname !== undefined && resource.cname !== names.cname)
       throw refuse('resource-mismatch', 'cname is not the one resourceId was acquired for!');
     if (names.uid !== undefined && resource.uid !== names.uid)

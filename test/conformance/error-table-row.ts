@@ -12,6 +12,7 @@ import {
   NAMES,
   pathOf,
   send,
+  started,
   type WireAnswer,
 } from './error-table-support.ts';
 
@@ -98,7 +99,11 @@ export const otherNames = (at: Exclude<Endpoint, 'query'>): ApiRow[] =>
       'resource-mismatch',
       `${at}: ${which} is not the one resourceId was acquired for!`,
       `the resource id is of another ${which}`,
-      async () => exchange(at, { handle: await acquired(), body: { ...(bodyOf(at) as object), ...names } }),
+      async () => {
+        // Of what was never started, later calls are told that alone.
+        const handle = at === 'start' ? await acquired() : await started();
+        return exchange(at, { handle, body: { ...(bodyOf(at) as object), ...names } });
+      },
       { legacy: 432, names },
     );
   });

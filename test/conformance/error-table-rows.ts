@@ -89,6 +89,21 @@ const ofAnyTask = (at: TaskCall): ApiRow[] => [
   row(at, '404/404', 'no-worker', UNFOUND, 'nothing was started', async () =>
     exchange(at, { handle: await acquired() }),
   ),
+  // As after a start that was refused for the same mistake (stop.txt).
+  ...(at === 'updateLayout'
+    ? []
+    : [
+        row(at, '404/404', 'no-worker', UNFOUND, 'nothing was started, and the mode is none of the scene', async () =>
+          exchange(at, { handle: await acquired(), mode: 'web' }),
+        ),
+      ]),
+  ...(at === 'query'
+    ? []
+    : [
+        row(at, '404/404', 'no-worker', UNFOUND, 'nothing was started, and the names are others', async () =>
+          exchange(at, { handle: await acquired(), body: { ...stopBody(), cname: 'ch2', uid: '2' } }),
+        ),
+      ]),
   row(at, '404/404', 'no-worker', UNFOUND, 'the recording has ended', async () => {
     const handle = await started();
     handle.recorder.tell({ type: 'ended', reason: 'idle', recorded: false, message: '' });
