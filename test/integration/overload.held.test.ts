@@ -11,12 +11,14 @@ import type { Segment } from '../../src/media/segment.ts';
 import { liveFrames } from '../../src/stages/codec/native-frames.ts';
 import { renderPlaylist } from '../../src/stages/mux/hls/playlist.ts';
 import { readSpool } from '../../src/stages/spool/journal.ts';
+import { readRuns } from '../../src/stages/spool/recording-spool.ts';
 import { avOffsets, missingSeconds } from '../support/judge/offsets.ts';
 import { flashesIn, isColour } from '../support/judge/picture.ts';
 import { judgePlaylist } from '../support/judge/playlist.ts';
 import { probeFile } from '../support/judge/probe.ts';
 import { beepsIn, dropoutsIn, listen } from '../support/judge/sound.ts';
 import { type Reading, watch } from '../support/judge/watch.ts';
+import { joinRuns } from '../support/killed-recording.ts';
 import { RED, yuvOf } from '../support/media/participants.ts';
 import type { ScriptedUser } from '../support/scripted-feed.ts';
 import { BASE, planOf } from '../support/scripted-recording.ts';
@@ -157,6 +159,17 @@ test('nothing is taken where nothing may be', async () => {
   expect(reportOf(made).overload).toBeUndefined();
   const { camera } = judgeWhole(join(made.dirs[0]!, `${BASE}_0.mp4`), 8, 80);
   expect(camera).toHaveLength(8 * FPS);
+});
+
+test('no second lacks a picture where a recorder that makes one a second is lost', async () => {
+  const made = await recordSlowly(dir, [user], plan, {
+    pictureMs: (atS) => (atS >= 2 ? 20 * FRAME_MS : 4),
+    ...{ stopS: 40, kill: { atS: 26, downS: 1 } },
+  });
+  expect(made.dirs).toHaveLength(2);
+  const { playlist } = joinRuns({ spool: await readRuns(made.dirs) }, join(dir, 'all'));
+  const [readings] = watch(playlist, [{ rect: CAMERA }]).views;
+  expect(ratesOf(readings!, 40).every((rate) => rate > 0)).toBe(true);
 });
 
 test('the run after a lost one begins on its rung, and catching up is no overload', async () => {

@@ -417,6 +417,7 @@ export class MixRecording implements Recording {
     const seen = this.#participants.picturesAt(atUs, atUs + halfFrameUs, placed, hides);
     if (frame < this.#begun.frame) return scene.pass(atUs, seen, spoke);
     await this.#output.writePicture(await scene.draw(atUs, seen, spoke), frame, scene.changed);
+    this.#moments.onPicture(frame);
   }
 
   async #recordSound(untilUs: RecordingUs): Promise<void> {

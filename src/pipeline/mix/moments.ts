@@ -13,8 +13,11 @@ import { PRIMING_SAMPLES } from './mix-output.ts';
 
 /** From one kept moment to the next. */
 const EVERY_US = 400_000;
-/** At the end of a slice that a crash cut off, up to this many pictures may have to be left out (`cutUnits`). */
-const UNSURE_FRAMES = 12;
+/**
+ * At the end of a slice that a crash cut off, up to this many pictures may have to be left out (`cutUnits`). Where the
+ * machine is too slow for more they are up to a second apart.
+ */
+const UNSURE_PICTURES = 8;
 /** Encoders hold back some seconds at most; while this many moments wait for one, no newer one is kept. */
 const MAX_KEPT = 50;
 /** How often the checkpoint is written. */
@@ -38,6 +41,8 @@ export type MomentsOptions = {
 export class Moments {
   readonly #o: MomentsOptions;
   #kept: MixMoment[] = [];
+  /** The frames of the newest pictures, since the oldest moment that is kept. */
+  #pictures: number[] = [];
   #lastUs: RecordingUs = Number.NEGATIVE_INFINITY;
   #writtenUs: HostUs = Number.NEGATIVE_INFINITY;
   #writing: Promise<void> | undefined;
@@ -53,6 +58,11 @@ export class Moments {
     if (!noted) return;
     this.#lastUs = atUs;
     this.#kept.push(noted);
+  }
+
+  /** A picture is made for the files. */
+  onPicture(frame: number): void {
+    if (this.#kept.length > 0) this.#pictures.push(frame);
   }
 
   /**
@@ -87,9 +97,19 @@ export class Moments {
     const { fps, hasPicture, hasSound } = this.#o;
     const frame = hasPicture ? Math.floor((video * fps) / US) : Number.POSITIVE_INFINITY;
     const sample = hasSound ? Math.floor((audio * SOUND_RATE) / US) : Number.POSITIVE_INFINITY;
-    const isWritten = (moment: MixMoment) =>
-      moment.frame <= frame - UNSURE_FRAMES && moment.sample <= sample - PRIMING_SAMPLES;
-    const at = this.#kept.findLastIndex(isWritten);
-    return at < 0 ? undefined : this.#kept.splice(0, at + 1).at(-1);
+    const sureUntil = this.#sureUntil(frame);
+    const at = this.#kept.findLastIndex((moment) => {
+      return moment.frame <= sureUntil && moment.sample <= sample - PRIMING_SAMPLES;
+    });
+    const newest = at < 0 ? undefined : this.#kept.splice(0, at + 1).at(-1);
+    const first = this.#kept[0]?.frame ?? Number.POSITIVE_INFINITY;
+    this.#pictures = this.#pictures.filter((each) => each >= first);
+    return newest;
+  }
+
+  /** Up to which frame the files keep everything, where pictures before frame `written` are written. */
+  #sureUntil(written: number): number {
+    if (written === Number.POSITIVE_INFINITY) return written;
+    return this.#pictures.filter((frame) => frame < written).at(-UNSURE_PICTURES) ?? Number.NEGATIVE_INFINITY;
   }
 }
