@@ -16,7 +16,7 @@ import { blackIn, flashesIn, frozenIn, presenceIn } from '../support/judge/pictu
 import { judgePlaylist } from '../support/judge/playlist.ts';
 import { probeFile } from '../support/judge/probe.ts';
 import { bestFitRegions, floatingRegions } from '../support/judge/regions.ts';
-import { beepsIn, listen } from '../support/judge/sound.ts';
+import { beepsIn, dropoutsIn, listen } from '../support/judge/sound.ts';
 import { watch } from '../support/judge/watch.ts';
 import { BLUE, GREEN, RED } from '../support/media/participants.ts';
 import type { ScriptedUser } from '../support/scripted-feed.ts';
@@ -150,6 +150,30 @@ describe('a composite recording', () => {
       expect(marksAt(beepsIn(heard, { toneHz }).map((b) => b.atS)).filter((s) => s > 0)).toEqual(seconds(1, 10));
       expect(frozenIn(views[i]!)).toEqual([]);
     });
+  });
+
+  test('has sound in its place that is late for a second and more, and then in time again', async () => {
+    /** Each packet of a stretch comes so much late. */
+    const late = (fromS: number, toS: number, byS: number) =>
+      Array.from({ length: Math.round((toS - fromS) * 100) }, (_, n) => {
+        const atS = fromS + n / 100;
+        return { fromS: atS, toS: atS + 0.01, untilS: atS + byS };
+      });
+    // As of senders that report every five seconds: none tells meanwhile that the packets are late on their way.
+    const alter: ScriptedUser['alter'] = (datagrams, _, what, contentS) =>
+      what === 'rtcp' && contentS > 4 && contentS < 8 ? [] : datagrams;
+    const users: ScriptedUser[] = [
+      // Too little to suppose that the microphone stood still, and so much that it is supposed.
+      { uid: '1', participant: RED, fromS: -1, toS: 60, lates: late(4.075, 6.475, 0.25), alter },
+      { uid: '2', participant: GREEN, codec: 'vp8', fromS: -1, toS: 60, lates: late(4.075, 5.175, 0.6), alter },
+    ];
+    const { mp4 } = await record(users, planOf({ files: { hls: false, mp4: true } }), 10);
+    const heard = listen(mp4);
+    for (const { toneHz } of [RED, GREEN]) {
+      expect(dropoutsIn(heard, toneHz)).toEqual([]);
+      expect(marksAt(beepsIn(heard, { toneHz }).map((b) => b.atS)).filter((s) => s > 0)).toEqual(seconds(1, 10));
+    }
+    expect(clicksIn(heard)).toEqual([]);
   });
 
   test('loses nothing of what waited while the channel’s server stood still for 6 s', async () => {

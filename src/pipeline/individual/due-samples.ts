@@ -74,7 +74,7 @@ export class DueSamples implements TrackLine {
 
   /** As of ReceivedTrack. */
   completeUs(nowUs: HostUs): RecordingUs | undefined {
-    return this.#received.completeUs(nowUs);
+    return this.#received.completeUs(nowUs, this.#waiting[0]);
   }
 
   /** The track is wanted again, from its next key frame on, which is asked for at once. */

@@ -54,7 +54,7 @@ export class AudioLine {
 
   /** As of ReceivedTrack. */
   completeUs(nowUs: HostUs): RecordingUs | undefined {
-    return this.#received.completeUs(nowUs);
+    return this.#received.completeUs(nowUs, this.#waiting[0]);
   }
 
   /** The recording time of the first packet that waits, microseconds; undefined when none does. */

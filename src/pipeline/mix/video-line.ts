@@ -107,7 +107,7 @@ export class VideoLine {
 
   /** As of ReceivedTrack. */
   completeUs(nowUs: HostUs): RecordingUs | undefined {
-    return this.#received.completeUs(nowUs);
+    return this.#received.completeUs(nowUs, this.#waiting[0]);
   }
 
   /** The recording time of the first frame that waits, microseconds; undefined when none does. */

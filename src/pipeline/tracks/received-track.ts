@@ -102,12 +102,17 @@ export class ReceivedTrack {
 
   /**
    * Up to where in the recording everything has come in that will, microseconds; it falls behind while a gap is waited
-   * for or packets are late. Undefined for a track that has sent nothing lately.
+   * for or packets are late, and while it is not known whether they are. Undefined for a track that has sent nothing
+   * lately.
+   * @param waiting the first sample that has not been used
    */
-  completeUs(nowUs: HostUs): RecordingUs | undefined {
+  completeUs(nowUs: HostUs, waiting?: ReceivedSample): RecordingUs | undefined {
     const { arrivedUs, releasedRtpTime } = this.#reception;
     if (arrivedUs === undefined || releasedRtpTime === undefined || nowUs - arrivedUs >= QUIET_US) return undefined;
-    return toRecording(this.#clock.earliestLocalUs(releasedRtpTime), this.#zeroUs);
+    const releasedUs = this.#clock.earliestLocalUs(releasedRtpTime);
+    const waitingUs = waiting ? this.#clock.earliestLocalUs(waiting.rtpTime) : releasedUs;
+    const isOpen = waiting !== undefined && waitingUs < this.#clock.peekLocalUs(waiting.rtpTime);
+    return toRecording(isOpen ? Math.min(waitingUs, releasedUs) : releasedUs, this.#zeroUs);
   }
 
   /**

@@ -266,7 +266,7 @@ export class StreamClock {
   peekLocalUs(rtpTime: RtpTicks): HostUs {
     const mediaUs = this.#mediaUs(rtpTime);
     // By then it will be known whether sudden lateness came from a stall; if not, the sample is due earlier.
-    return this.#peek(mediaUs, this.#line.supposedUs(mediaUs, this.#company.nowUs, 0));
+    return this.#peek(mediaUs, this.#line.supposedUs(mediaUs, this.#company.nowUs, 0, this.#supposedUs()));
   }
 
   /** The earliest moment that `toLocalUs` may yet return. */
