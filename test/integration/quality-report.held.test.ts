@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type QualityReport, qualityReportSchema } from '../../src/contract/line/quality-report.ts';
 import { frozenIn } from '../support/judge/picture.ts';
+import { dropoutsIn, listen } from '../support/judge/sound.ts';
 import { watch } from '../support/judge/watch.ts';
 import { GREEN, RED } from '../support/media/participants.ts';
 import type { ScriptedUser } from '../support/scripted-feed.ts';
@@ -169,6 +170,19 @@ describe('the quality report', () => {
     expect(Math.abs(sync!.arrivalOffsetMs - 120)).toBeLessThanOrEqual(5);
     expect(Math.abs(sync!.recordedOffsetMs)).toBeLessThanOrEqual(5);
     expect(participant(report, '2').sync).toBeNull();
+  });
+
+  test('tells of sound that came when its place had been written', async () => {
+    // Longer than a recorder waits for it.
+    const lates = [{ fromS: 4, toS: 6.4, untilS: 6.4 }];
+    const users: ScriptedUser[] = [{ uid: '1', participant: RED, fromS: -1, toS: 60, lates }];
+    const made = await record(dir, users, PLAN, 9);
+    const heard = listen(made.mp4);
+    const silentMs = dropoutsIn(heard, RED.toneHz).reduce((sum, { fromS, toS }) => sum + (toS - fromS) * 1000, 0);
+    expect(silentMs).toBeGreaterThan(500);
+    const { audio, gaps } = tracksOf(reportOf(made), '1', 'audio')[0]!;
+    expect(audio).toMatchObject({ silenceMs: near(silentMs), lostMs: near(silentMs), dtx: { count: 0 } });
+    expect(gaps).toMatchObject([{ why: 'delayed' }]);
   });
 
   test('of a recording of nobody is there, and says so', async () => {

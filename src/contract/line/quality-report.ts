@@ -87,8 +87,8 @@ const videoSchema = z.object({
 
 const audioSchema = z.object({
   concealedMs: ms('Sound made up in place of lost or undecodable packets.'),
-  silenceMs: ms('Silence in the place of sound that did not come, for whatever reason.'),
-  lostMs: ms('The part of it that was lost.'),
+  silenceMs: ms('Silence in the place of sound that did not come in time, for whatever reason.'),
+  lostMs: ms('The part of it that was lost, or came too late.'),
   dtx: z
     .object({ count: count('How often.'), totalMs: ms('The part of the silence it makes.') })
     .meta({ description: 'Short pauses in which the sender sent nothing on purpose (discontinuous transmission).' }),

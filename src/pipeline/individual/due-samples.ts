@@ -132,7 +132,7 @@ export class DueSamples implements TrackLine {
     if (!report) return;
     if (format.kind === 'audio') {
       const endUs = ptsUs + Math.round((opusTicks(data) * US) / format.clockRate);
-      report.onSound({ startUs: ptsUs, endUs, afterLoss, concealedUs: 0, madeUp: false });
+      report.onSound({ startUs: ptsUs, endUs, afterLoss, concealedUs: 0, madeUp: false, unheardUs: 0 });
       return;
     }
     if (afterLoss) report.onHold('loss');

@@ -349,12 +349,14 @@ export class IndividualRecording implements Recording {
   #take(user: UserFiles, { track, line }: TrackEntry<Line>, dueUs: RecordingUs, soundUs: RecordingUs): void {
     if (line instanceof AudioLine) {
       line.decodeUntil(soundUs, (start, sound) => {
-        if (!this.#tracks.isWanted(track, (start * US) / SOUND_RATE)) return;
+        if (!this.#tracks.isWanted(track, (start * US) / SOUND_RATE)) return 0;
+        let leftOut = 0;
         for (const part of this.#held.unheld(start, sound)) {
           // What is left of a packet that came too late for files that have ended would begin them again.
           const isLate = (part.start * US) / SOUND_RATE < this.#endedUs;
-          if (!isLate) user.takeSound(track, part.start, part.sound);
+          leftOut += isLate ? part.sound.samples : user.takeSound(track, part.start, part.sound);
         }
+        return leftOut;
       });
       return;
     }

@@ -57,10 +57,13 @@ export class TranscodedSound {
     this.#end = this.#past;
   }
 
-  /** Takes the next sound of a track. @param start in samples from the recording's zero */
-  add(track: number, start: number, sound: Sound): void {
+  /**
+   * Takes the next sound of a track. Returns how many of its samples come too late.
+   * @param start in samples from the recording's zero
+   */
+  add(track: number, start: number, sound: Sound): number {
     const channels = sound.channels.length === 2 ? 2 : 1;
-    if (start + sound.samples <= 0 || sound.samples === 0) return;
+    if (start + sound.samples <= 0 || sound.samples === 0) return 0;
     const goesOn = this.#goesOn;
     this.#goesOn = false;
     if (goesOn) this.#track = track;
@@ -83,11 +86,13 @@ export class TranscodedSound {
     // What is missing since the sound of an earlier run is filled with silence.
     const fromSample = goesOn && !isNew ? Math.min(start, this.#end) : start;
     const current = this.#voice ?? this.#open(channels, Math.max(0, fromSample));
+    let late = 0;
     for (let at = 0; at < sound.samples; at += PIECE_SAMPLES) {
       while (start + at - current.mixer.position > AHEAD_SAMPLES) this.#encode(current);
-      current.mixer.add('', start + at, pieceOf(sound, at));
+      late += current.mixer.add('', start + at, pieceOf(sound, at));
     }
     this.#end = Math.max(this.#end, start + sound.samples);
+    return late;
   }
 
   /**

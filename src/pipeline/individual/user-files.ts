@@ -138,10 +138,10 @@ export class UserFiles {
     this.#video.push(sample, track, format.codec);
   }
 
-  /** Takes the next decoded sound of a track. @param start in samples from the recording's zero */
-  takeSound({ track }: Track, start: number, sound: Sound): void {
+  /** Takes the next decoded sound of a track. As of TranscodedSound. */
+  takeSound({ track }: Track, start: number, sound: Sound): number {
     if (sound.channels.length === 2) this.#stereo.add(track);
-    this.#transcoder().add(track, start, sound);
+    return this.#transcoder().add(track, start, sound);
   }
 
   /** Takes the next packet of a track whose sound is passed on as it came. */

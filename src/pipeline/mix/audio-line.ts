@@ -1,8 +1,8 @@
 /** AudioLine: one received audio track, from RTP to decoded sound at its absolute place. */
 
 import type { TrackState } from '../../contract/line/channel-state.ts';
-import type { HostUs, RecordingUs, SenderUs } from '../../kernel/time.ts';
-import type { Sound } from '../../media/frame.ts';
+import { type HostUs, type RecordingUs, type SenderUs, US } from '../../kernel/time.ts';
+import { SOUND_RATE, type Sound } from '../../media/frame.ts';
 import { isStereoOpus } from '../../media/opus.ts';
 import type { Packet } from '../../media/packet.ts';
 import type { ReceivedSample } from '../../media/sample.ts';
@@ -12,6 +12,12 @@ import { saidChannels } from '../tracks/said-channels.ts';
 
 /** How many packets may wait, 40 s of 20 ms each. */
 const MAX_WAITING = 2000;
+
+/**
+ * Takes a sound that begins `startSample` samples from the recording's zero. Returns how many of its samples are not
+ * recorded, because their place has been written.
+ */
+export type UseSound = (startSample: number, sound: Sound) => number;
 
 export class AudioLine {
   readonly #received: ReceivedTrack;
@@ -63,10 +69,8 @@ export class AudioLine {
     return first && this.#received.peekTimeOf(first);
   }
 
-  /**
-   * Decodes what begins before `untilUs` of the recording and hands it over with its start, in samples from the zero.
-   */
-  decodeUntil(untilUs: RecordingUs, use: (startSample: number, sound: Sound) => void): void {
+  /** Decodes what begins before `untilUs` of the recording and hands it over. */
+  decodeUntil(untilUs: RecordingUs, use: UseSound): void {
     let due = 0;
     while (due < this.#waiting.length && this.#received.peekTimeOf(this.#waiting[due] as ReceivedSample) < untilUs)
       due++;
@@ -79,8 +83,11 @@ export class AudioLine {
       }
       this.#usedRtpTime = sample.rtpTime;
       const { data, afterLoss } = sample;
-      const heard = this.#heard.decode({ data, ptsUs: this.#received.timeOf(sample), afterLoss }, use);
-      if (heard) this.#received.report?.onSound({ ...heard, afterLoss });
+      let leftOut = 0;
+      const heard = this.#heard.decode({ data, ptsUs: this.#received.timeOf(sample), afterLoss }, (start, sound) => {
+        leftOut += use(start, sound);
+      });
+      if (heard) this.#received.report?.onSound({ ...heard, afterLoss, unheardUs: (leftOut * US) / SOUND_RATE });
     }
   }
 

@@ -255,7 +255,7 @@ export class MixRecording implements Recording {
     const { originUs, end } = this.#followedFrom;
     if (!this.#horizon.ended && atUs < originUs + (end.sample * US) / SOUND_RATE - PASS_UNTIL_US) {
       this.#participants.passOver(atUs);
-      this.#participants.soundUntil(atUs, () => {});
+      this.#participants.soundUntil(atUs, () => 0);
       this.#participants.forget(atUs);
       return;
     }
@@ -270,7 +270,7 @@ export class MixRecording implements Recording {
       // No frame will be made of this time.
       if (this.#holdsAhead.at(this.#horizon.atUs)) {
         this.#participants.passOver(this.#horizon.atUs);
-        this.#participants.soundUntil(this.#horizon.atUs, () => {});
+        this.#participants.soundUntil(this.#horizon.atUs, () => 0);
       } else this.#firstMediaUs = undefined;
       this.#participants.forget(this.#horizon.atUs);
       return;

@@ -92,8 +92,8 @@ export class MixSound {
     const [mixer, speaker] = [this.#mixer, this.#speaker];
     if (!mixer) return;
     this.#participants.soundUntil(atUs + AHEAD_US, (uid, start, sound) => {
-      mixer.add(uid, start, sound, sideOf(this.#stereo.at((start * US) / SOUND_RATE), uid));
       speaker?.add(uid, start, sound);
+      return mixer.add(uid, start, sound, sideOf(this.#stereo.at((start * US) / SOUND_RATE), uid));
     });
     speaker?.advance(atUs, (us) => this.#participants.presentAt(us));
   }

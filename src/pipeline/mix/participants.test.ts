@@ -177,7 +177,10 @@ class Room {
     const withPicture = [...seen].flatMap(([uid, picture]: [string, Picture | undefined]) => (picture ? [uid] : []));
     const widths = [...seen.values()].flatMap((picture) => picture?.width ?? []);
     this.shown.push({ atMs: atUs / MS, uids, withPicture, widths });
-    this.participants.soundUntil(atUs + SOUND_AHEAD_US, (uid, start) => this.heard.push({ uid, atMs: start / 48 }));
+    this.participants.soundUntil(atUs + SOUND_AHEAD_US, (uid, start) => {
+      this.heard.push({ uid, atMs: start / 48 });
+      return 0;
+    });
     this.participants.forget(atUs);
   }
 

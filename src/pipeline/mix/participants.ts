@@ -6,12 +6,12 @@ import type { ChannelState } from '../../contract/line/channel-state.ts';
 import type { FeedEvent } from '../../contract/line/feed.ts';
 import type { MixPlan } from '../../contract/line/plan.ts';
 import { type HostUs, type RecordingUs, US } from '../../kernel/time.ts';
-import { type Picture, SOUND_RATE, type Sound } from '../../media/frame.ts';
+import { type Picture, SOUND_RATE } from '../../media/frame.ts';
 import type { QualityCollector } from '../report/quality-collector.ts';
 import { ChannelTracks, type Subscriptions, type TrackEntry } from '../tracks/channel-tracks.ts';
 import { isSubscribed } from '../tracks/roster.ts';
 import type { StreamChange } from '../tracks/stream-state.ts';
-import { AudioLine } from './audio-line.ts';
+import { AudioLine, type UseSound } from './audio-line.ts';
 import type { UserView } from './backgrounds.ts';
 import { VideoLine } from './video-line.ts';
 
@@ -209,13 +209,13 @@ export class Participants {
     for (const { line } of this.#tracks.entries()) if (line instanceof VideoLine) line.passOver(atUs);
   }
 
-  /** Hands over all sound that begins before `untilUs`, with its start in samples from the recording's zero. */
-  soundUntil(untilUs: RecordingUs, use: (uid: string, startSample: number, sound: Sound) => void): void {
+  /** Hands over all sound that begins before `untilUs`. */
+  soundUntil(untilUs: RecordingUs, use: (uid: string, ...sound: Parameters<UseSound>) => number): void {
     for (const { track, line } of this.#tracks.entries()) {
       if (!(line instanceof AudioLine)) continue;
-      line.decodeUntil(untilUs, (start, sound) => {
-        if (this.#tracks.isWanted(track, (start * US) / SOUND_RATE)) use(track.uid, start, sound);
-      });
+      line.decodeUntil(untilUs, (start, sound) =>
+        this.#tracks.isWanted(track, (start * US) / SOUND_RATE) ? use(track.uid, start, sound) : 0,
+      );
     }
   }
 

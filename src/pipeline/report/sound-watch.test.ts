@@ -8,7 +8,7 @@ function hear(...blocks: ({ fromMs: number; toMs: number } & Partial<PlacedSound
   const watch = new SoundWatch();
   for (const { fromMs, toMs, ...more } of blocks)
     watch.onSound({
-      ...{ startUs: fromMs * 1000, endUs: toMs * 1000, afterLoss: false, concealedUs: 0, madeUp: false },
+      ...{ startUs: fromMs * 1000, endUs: toMs * 1000, afterLoss: false, concealedUs: 0, madeUp: false, unheardUs: 0 },
       ...more,
     });
   return watch.read();
@@ -28,6 +28,15 @@ test('what was lost is made up or silent, what could not be decoded is made up',
     { fromMs: 400, toMs: 420, madeUp: true },
   );
   expect(heard).toEqual({ concealedMs: 60, silenceMs: 300, lostMs: 300, dtx: { count: 0, totalMs: 0 } });
+});
+
+test('what came too late is silent and lost, and so is what was made up before it', () => {
+  const heard = hear(
+    { fromMs: 0, toMs: 20 },
+    { fromMs: 40, toMs: 60, afterLoss: true, concealedUs: 20_000, unheardUs: 40_000 },
+    { fromMs: 60, toMs: 80, unheardUs: 10_000 },
+  );
+  expect(heard).toEqual({ concealedMs: 0, silenceMs: 50, lostMs: 50, dtx: { count: 0, totalMs: 0 } });
 });
 
 test('short pauses without loss are discontinuous transmission, long ones are not', () => {

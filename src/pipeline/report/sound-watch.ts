@@ -21,6 +21,8 @@ export type PlacedSound = {
   concealedUs: number;
   /** This sound is made up itself, because its packet could not be decoded. */
   madeUp: boolean;
+  /** How much of both is not in the recording, because it came when its place had been written. */
+  unheardUs: number;
 };
 
 export class SoundWatch {
@@ -37,14 +39,17 @@ export class SoundWatch {
   }
 
   /** A track's next sound is placed in the recording. */
-  onSound({ startUs, endUs, afterLoss, concealedUs, madeUp }: PlacedSound): void {
+  onSound({ startUs, endUs, afterLoss, concealedUs, madeUp, unheardUs }: PlacedSound): void {
     const lastUs = this.#endUs ?? startUs;
     this.#endUs = Math.max(endUs, lastUs);
     // It does not matter how sound that nobody hears was made up.
     if (this.#heldIn(startUs, endUs) === endUs - startUs) return;
     const missingUs = Math.max(0, startUs - lastUs - this.#heldIn(lastUs, startUs));
     // Made-up sound may reach into the sound after it, which then covers it.
-    this.#concealedUs += Math.min(concealedUs, missingUs) + (madeUp ? endUs - startUs : 0);
+    const madeUpUs = Math.min(concealedUs, missingUs) + (madeUp ? endUs - startUs : 0);
+    this.#concealedUs += Math.max(0, madeUpUs - unheardUs);
+    this.#silenceUs += unheardUs;
+    this.#lostUs += unheardUs;
     const silentUs = missingUs - concealedUs;
     if (silentUs > JOINED_US) {
       this.#silenceUs += silentUs;

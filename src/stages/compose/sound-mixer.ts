@@ -53,6 +53,8 @@ export class SoundMixer {
   readonly #limiter: Limiter | undefined;
   #voices = new Map<string, Voice>();
   #position = 0;
+  /** Where it began. */
+  #from = 0;
   #late = 0;
   #early = 0;
 
@@ -81,6 +83,7 @@ export class SoundMixer {
   /** Goes on from `position` without any sound. */
   seek(position: number): void {
     this.#position = position;
+    this.#from = position;
     this.#voices.clear();
     for (const samples of this.#ring) samples.fill(0);
   }
@@ -118,9 +121,10 @@ export class SoundMixer {
    * Adds a user's sound that begins at `startSample`. Sound that overlaps other sound of the user, or is late, is left
    * out.
    * @param side where it is heard, in a mixer of two channels; a user who is moved glides there
+   * @returns how many samples are missing: their place had been taken, or was too far ahead to be kept
    */
-  add(uid: string, startSample: number, sound: Sound, side: Side = 'both'): void {
-    if (sound.samples === 0) return;
+  add(uid: string, startSample: number, sound: Sound, side: Side = 'both'): number {
+    if (sound.samples === 0) return 0;
     const start = Math.round(startSample);
     const voice = this.#voices.get(uid);
     const error = voice ? start - voice.end : 0;
@@ -130,13 +134,12 @@ export class SoundMixer {
     const input = this.#onSide(this.#toChannels(sound), side, joins ? voice.side : side);
     if (joins) {
       voice.side = side;
-      this.#write(voice, voice.end, stretch(input, error, snap / 2), 0, false);
-      return;
+      return this.#write(voice, voice.end, stretch(input, error, snap / 2), 0, false);
     }
     if (voice && start + sound.samples <= voice.end) {
       // Sound after this need not continue what is there.
       voice.cut = true;
-      return;
+      return 0;
     }
     const next = voice ?? { end: Math.min(start, this.#position), tail: [], released: true, cut: false, side };
     next.side = side;
@@ -144,7 +147,7 @@ export class SoundMixer {
     this.#release(next);
     // Sound before the voice's end is there already; a voice that starts anew has none.
     const from = voice ? Math.max(start, voice.end) : start;
-    this.#write(next, from, input, from - start, true);
+    return this.#write(next, from, input, from - start, true);
   }
 
   /**
@@ -167,15 +170,17 @@ export class SoundMixer {
     return { channels, samples: count };
   }
 
-  /** Writes `input` from `skip` on at `position`. */
-  #write(voice: Voice, position: number, input: Float32Array[], skip: number, fadeIn: boolean): void {
+  /** Writes `input` from `skip` on at `position`. Returns how many samples are missing. */
+  #write(voice: Voice, position: number, input: Float32Array[], skip: number, fadeIn: boolean): number {
     const length = (input[0]?.length ?? 0) - skip;
-    if (length <= 0) return;
+    if (length <= 0) return 0;
     const late = Math.min(length, Math.max(0, this.#position - position));
     const room = this.#position + this.#size - position;
     const kept = Math.min(length, Math.max(0, room));
     this.#late += late;
     this.#early += length - kept;
+    // Nobody misses what lies before the beginning.
+    const missing = length - kept + Math.min(late, Math.max(0, position + late - this.#from));
     if (kept <= late) {
       // When all of it is too late the voice still moves on in time. When all of it is too early it was never heard.
       if (kept > 0 && position + kept > voice.end) {
@@ -183,7 +188,7 @@ export class SoundMixer {
         voice.tail = [];
         voice.released = true;
       }
-      return;
+      return missing;
     }
     // Sound whose beginning was cut off starts in the middle of a wave.
     const fade = fadeIn || late > 0 ? Math.min(FADE_SAMPLES, kept - late) : 0;
@@ -201,6 +206,7 @@ export class SoundMixer {
     voice.tail = lastOf(input, Math.max(skip + late, skip + kept - FADE_SAMPLES), skip + kept, voice.tail);
     voice.released = false;
     voice.cut = false;
+    return missing;
   }
 
   /** Fades a voice out after its end, as its wave would have gone on. */
