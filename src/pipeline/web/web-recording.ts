@@ -8,7 +8,7 @@ import type { PageAddress, WebPlan } from '../../contract/line/plan.ts';
 import type { RungName } from '../../contract/line/rungs.ts';
 import type { Clock, Timer } from '../../kernel/clock.ts';
 import { messageOf } from '../../kernel/fault.ts';
-import { type HostUs, type RecordingUs, toRecording } from '../../kernel/time.ts';
+import { type HostUs, type RecordingUs, toRecording, US } from '../../kernel/time.ts';
 import { PicturePool } from '../../stages/codec/picture-pool.ts';
 import { ScreenGrabber } from '../../stages/codec/screen-grabber.ts';
 import type { PageUse } from '../../stages/source/page/page-meter.ts';
@@ -24,6 +24,10 @@ import { type Grabbed, WebFiles } from './web-files.ts';
 const STEP_MS = 20;
 /** How many pictures may wait for the encoder, in seconds. */
 const MAX_WAITING_S = 1;
+/** No picture waits longer to be taken: by a wall clock that tells another time it was read before that was set. */
+const MAX_TAKING_US = 2 * US;
+/** The wall clock is read in whole milliseconds. */
+const ROUNDED_US = 1000;
 /** How many different notes about refused requests and errors of a page are told. */
 const MAX_NOTES = 100;
 
@@ -182,12 +186,14 @@ export class WebRecording implements Recording {
     const { fps } = this.#plan.video;
     // On average a shown picture waits for half the time between two readings.
     const latenessUs = lateness.us + 500_000 / fps;
+    let agoUs = 0;
     while (!this.#finished) {
       const next = await grabber.next();
       if (!next) return;
       const { picture, utcUs, changed } = next;
       // The grabber tells wall time, by which the recording does not count.
-      const agoUs = this.#clock.nowMs() * 1000 - utcUs;
+      const passedUs = this.#clock.nowMs() * 1000 - utcUs;
+      if (passedUs >= -ROUNDED_US && passedUs < MAX_TAKING_US) agoUs = passedUs;
       const atUs = this.#nowUs - agoUs - latenessUs;
       if (this.#ending && atUs >= this.#ending.endUs) {
         picture.free();
