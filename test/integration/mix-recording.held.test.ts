@@ -176,6 +176,18 @@ describe('a composite recording', () => {
     expect(clicksIn(heard)).toEqual([]);
   });
 
+  test('has what waited in a queue behind a packet of sound that never came', async () => {
+    // The queue's first packet found no room; none behind it is too late for its place.
+    const alter: ScriptedUser['alter'] = (datagrams, kind, what, contentS) =>
+      kind === 'audio' && what === 'rtp' && Math.abs(contentS - 4) < 0.005 ? [] : datagrams;
+    const users: ScriptedUser[] = [
+      { uid: '1', participant: RED, fromS: -1, toS: 60, lates: [{ fromS: 3.99, toS: 4.99, untilS: 4.99 }], alter },
+    ];
+    const { mp4 } = await record(users, planOf({ files: { hls: false, mp4: true } }), 8);
+    const dropouts = dropoutsIn(listen(mp4), RED.toneHz);
+    expect(dropouts.reduce((sum, { fromS, toS }) => sum + toS - fromS, 0)).toBeLessThan(0.05);
+  });
+
   test('loses nothing of what waited while the channel’s server stood still for 6 s', async () => {
     const lates = [{ fromS: 3.4, toS: 9.4, untilS: 9.4, channelStandsStill: true as const }];
     const users: ScriptedUser[] = [

@@ -11,7 +11,10 @@ import { RtpTimeline } from './rtp-timeline.ts';
 import { SequenceTracker } from './sequence.ts';
 
 export type JitterBufferOptions = {
-  /** How long a packet may wait for earlier ones, microseconds. A recorder can afford a second or two. */
+  /**
+   * How long a packet may wait for earlier ones, microseconds; sound that is late itself waits that much less. A
+   * recorder can afford a second or two.
+   */
   maxDelayUs: number;
   /** Ticks per second of the RTP timestamps. */
   clockRate: number;
@@ -56,12 +59,14 @@ const STRAGGLER_US = 1_000_000;
  * When this many late packets come in order, and none in time between them, the sender started over a little behind.
  */
 const LATE_RUN = 100;
+/** Sound waits so long for a gap however late it is: what is lost is asked for again, and comes within that. */
+const LEAST_DELAY_US = 1_000_000;
 
 export class JitterBuffer {
   readonly counters: JitterCounters = {
     ...{ lost: 0, recovered: 0, reordered: 0, duplicates: 0, late: 0, overflowed: 0, restarts: 0 },
   };
-  readonly #options: Required<Omit<JitterBufferOptions, 'timeline' | 'kind'>>;
+  readonly #options: Required<Omit<JitterBufferOptions, 'timeline'>>;
   readonly #timeline: RtpTimeline;
   #tracker = new SequenceTracker();
   #ssrc: number | undefined;
@@ -80,8 +85,8 @@ export class JitterBuffer {
   #giveUpBefore = Number.NEGATIVE_INFINITY;
 
   constructor(options: JitterBufferOptions) {
-    this.#options = { maxPackets: 8192, maxBytes: 16 * 1024 * 1024, ...options };
-    this.#timeline = new RtpTimeline(options.clockRate, options.kind ?? 'audio', options.timeline);
+    this.#options = { kind: 'audio', maxPackets: 8192, maxBytes: 16 * 1024 * 1024, ...options };
+    this.#timeline = new RtpTimeline(options.clockRate, this.#options.kind, options.timeline);
   }
 
   /** How many packets are held. */
@@ -227,15 +232,26 @@ export class JitterBuffer {
 
   /** Whether the gap before `top` is no longer waited for. */
   #giveUp(top: Entry, nowUs: HostUs): boolean {
-    const { maxDelayUs, maxPackets, maxBytes } = this.#options;
+    const { maxPackets, maxBytes } = this.#options;
     const oldest = this.#oldestArrival();
-    if (oldest && oldest.packet.arrivalUs + maxDelayUs <= nowUs) {
+    if (oldest && oldest.packet.arrivalUs + this.#maxDelayUs(oldest) <= nowUs) {
       this.#giveUpBefore = oldest.extended;
       return true;
     }
     if (this.#held.size * 4 < maxPackets * 3 && this.#heldBytes * 4 < maxBytes * 3) return false;
     this.#giveUpBefore = top.extended;
     return true;
+  }
+
+  /**
+   * How long a packet waits for a gap. The place of sound is written a while after it should have come; a picture that
+   * is late is shown late.
+   */
+  #maxDelayUs({ packet, rtpTime }: Entry): number {
+    const { kind, maxDelayUs } = this.#options;
+    if (kind === 'video') return maxDelayUs;
+    const delayUs = this.#timeline.delayUs(rtpTime, packet.arrivalUs);
+    return Math.max(Math.min(maxDelayUs, LEAST_DELAY_US), maxDelayUs - delayUs);
   }
 
   /** The held packet that came in first. Forgets released packets before it. */

@@ -107,6 +107,12 @@ export class RtpTimeline {
     return this.#last ? this.#begin(timestamp, arrivalUs) : this.unwrap(timestamp, arrivalUs, true);
   }
 
+  /** How much later a packet came than the quickest of those before it. */
+  delayUs(rtpTime: RtpTicks, arrivalUs: HostUs): number {
+    const base = this.#offsets.value;
+    return base === undefined ? 0 : Math.max(0, arrivalUs - this.#us(rtpTime) - base);
+  }
+
   /** Places a timestamp that belongs to no packet, such as a sender report's. */
   rtpTimeOf(timestamp: number, arrivalUs: HostUs): RtpTicks {
     const known = this.#asSaved(timestamp, arrivalUs);
