@@ -64,6 +64,27 @@ test('what is kept is as it came in, whatever became of the memory it came in, a
   expect([log.bytes, arena.bytes, arena.users]).toEqual([0, 0, 0]);
 });
 
+test('room stays through key frames that leave next to nothing, and is given up after long when so much is not used', () => {
+  const log = logOf();
+  const groups = (count: number, packets: number) => {
+    for (let n = 0; n < count * packets; n++) {
+      add(log, log.end, log.end, n % packets === 0, 100);
+      if (n % packets === 0) log.trimTo(log.end - 1);
+      if (n % 97 === 0) expect(sequencesFrom(log, log.first)[0]).toBe(log.first);
+    }
+  };
+  groups(1, 1000);
+  const { room } = log;
+  groups(20, 1000);
+  expect(log.room).toBe(room);
+  groups(200, 50);
+  expect(log.room).toBe(room / 4);
+  groups(200, 20);
+  expect(log.room).toBe(room / 16);
+  groups(3, 1000);
+  expect(log.room).toBe(room);
+});
+
 test('a packet larger than the usual memory is kept too', () => {
   const log = logOf();
   const index = add(log, 1, 0, true, 60_000);

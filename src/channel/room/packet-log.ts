@@ -30,6 +30,8 @@ export type PacketLogBounds = {
 export const AUDIO_BEFORE_US = 500_000;
 
 const FIRST_CAPACITY = 64;
+/** Room for packets is given up when so many times as many came in and an eighth of it was the most that was used. */
+const ROOM_JUDGED_AFTER = 4;
 /**
  * When the first packet of a key frame was lost and is sent again, it comes at most this many packets after its place.
  */
@@ -49,6 +51,9 @@ export class PacketLog implements ArenaUser {
   #lengths = new Uint16Array(FIRST_CAPACITY);
   #sequences = new Uint16Array(FIRST_CAPACITY);
   #isRtcp = new Uint8Array(FIRST_CAPACITY);
+  /** The most that were kept at once since `#end` was `#judgedAt`. */
+  #most = 0;
+  #judgedAt = 0;
   #slabs: Buffer[] = [];
   #slabsBefore = 0;
   #slabAt = 0;
@@ -70,6 +75,11 @@ export class PacketLog implements ArenaUser {
   /** Index of the oldest entry that is kept. */
   get first(): number {
     return this.#first;
+  }
+
+  /** How many entries fit without further memory for their places. */
+  get room(): number {
+    return this.#mask + 1;
   }
 
   /** Index that the next entry will get. */
@@ -235,6 +245,7 @@ export class PacketLog implements ArenaUser {
     const report = this.#newestReport(index);
     if (report !== undefined)
       this.#formerReport = { datagram: inOwnMemory(this.datagram(report)), arrivalUs: this.arrivalUs(report) };
+    this.#most = Math.max(this.#most, this.#end - this.#first);
     this.#first = index;
     while (this.#starts[0] && this.#starts[0].index < index) this.#starts.shift();
     const kept = index === this.#end ? this.#slabsBefore + this.#slabs.length : this.#slabNumbers[index & this.#mask]!;
@@ -244,8 +255,16 @@ export class PacketLog implements ArenaUser {
     }
     this.#slabsBefore = kept;
     if (this.#slabs.length === 0) this.#arena.leave(this);
-    const count = this.#end - this.#first;
-    if (this.#mask + 1 > FIRST_CAPACITY && count < (this.#mask + 1) >> 3) this.#resize((this.#mask + 1) >> 2);
+    this.#judgeRoom();
+  }
+
+  /** Each key frame leaves next to nothing, and what comes until the next needs all the room again. */
+  #judgeRoom(): void {
+    const capacity = this.room;
+    if (this.#end - this.#judgedAt < capacity * ROOM_JUDGED_AFTER) return;
+    if (capacity > FIRST_CAPACITY && this.#most < capacity >> 3) this.#resize(capacity >> 2);
+    this.#most = 0;
+    this.#judgedAt = this.#end;
   }
 
   #newestReport(before: number): number | undefined {
