@@ -6,6 +6,7 @@ import type { HostUs } from '../../kernel/time.ts';
 import { encodeTransportWideFeedback } from '../../stages/rtp/rtcp.ts';
 import { SequenceUnwrapper } from '../../stages/rtp/sequence.ts';
 import { canFollow } from '../../stages/rtp/transport-feedback.ts';
+import { ArrivalWindow } from './arrival-window.ts';
 
 /** Feedback goes out this long after the last, or sooner when many packets have come. */
 const PERIOD_US = 50_000;
@@ -14,20 +15,21 @@ const MANY = 100;
 const MAX_ARRIVALS = 120;
 /** A packet that comes this late is still reported; what comes later is of no use to the publisher's estimate. */
 const BACK_US = 500_000;
-const MAX_KEPT = 4096;
+/** More than a feedback is about, and few enough that they can be told apart by 16 bits. */
+const MAX_NUMBERS = 32_768;
 /** A larger jump than this is a counter that began anew, not lost packets. */
 const MAX_GAP = 8191;
+/** Asked for every 20 ms, which mostly brings nothing. */
+const NOTHING: readonly Buffer[] = [];
 
 export class TransportFeedbackCollector {
   readonly #senderSsrc: number;
   readonly #unwrapper = new SequenceUnwrapper();
-  /** Arrival by unwrapped number, in order of arrival. */
-  #arrivals = new Map<number, number>();
-  /** The numbers that came in since the last feedback. */
-  #unsent: number[] = [];
-  /** One of them was before what the last feedback was about. */
-  #isLate = false;
-  #highest: number | undefined;
+  /** By unwrapped number. Half a second is kept, for packets that come late. */
+  readonly #window = new ArrivalWindow(MAX_NUMBERS);
+  #isFirst = true;
+  /** How many came in since the last feedback. */
+  #unsent = 0;
   /** The first number that the next feedback is about. */
   #next = 0;
   #count = 0;
@@ -44,55 +46,51 @@ export class TransportFeedbackCollector {
    */
   onPacket(extension: Buffer, arrivalUs: HostUs): void {
     if (extension.length < 2) return;
-    const sequence = this.#unwrapper.unwrap(extension.readUInt16BE(0));
-    if (this.#highest === undefined || Math.abs(sequence - this.#highest) > MAX_GAP) {
-      this.#arrivals.clear();
-      this.#unsent = [];
-      this.#isLate = false;
-      this.#highest = sequence;
+    const window = this.#window;
+    const sequence = this.#unwrapper.unwrap((extension[0]! << 8) | extension[1]!);
+    if (this.#isFirst || Math.abs(sequence - window.end + 1) > MAX_GAP) {
+      this.#isFirst = false;
+      window.restart(sequence);
+      this.#unsent = 0;
       this.#next = sequence;
     }
     // The first arrival counts: the second is a duplicate made on the way.
-    if (this.#arrivals.has(sequence)) return;
+    if (window.has(sequence)) return;
     if (sequence < this.#next) {
       this.#forget(arrivalUs);
-      const [oldest] = this.#arrivals.keys();
-      if (oldest === undefined || sequence < oldest) return;
+      if (sequence < window.first) return;
       // It is reported together with everything that came since, although that has been reported already.
       this.#next = sequence;
-      this.#isLate = true;
     }
-    this.#highest = Math.max(this.#highest, sequence);
-    this.#arrivals.set(sequence, arrivalUs);
-    this.#unsent.push(sequence);
-    if (this.#arrivals.size > MAX_KEPT) this.#forget(arrivalUs);
+    window.note(sequence, arrivalUs);
+    this.#unsent++;
   }
 
   /**
    * The feedback that is due, often none; more than one packet when much has come in.
    * @param mediaSsrc any stream of the transport
    */
-  due(nowUs: HostUs, mediaSsrc: number): Buffer[] {
-    const count = this.#unsent.length;
-    if (count === 0 || (count < MANY && nowUs - this.#sentUs < PERIOD_US)) return [];
+  due(nowUs: HostUs, mediaSsrc: number): readonly Buffer[] {
+    if (this.#unsent === 0 || (this.#unsent < MANY && nowUs - this.#sentUs < PERIOD_US)) return NOTHING;
     this.#sentUs = nowUs;
-    const came = this.#takeUnsent(nowUs);
+    this.#unsent = 0;
+    this.#forget(nowUs);
+    const window = this.#window;
     const out: Buffer[] = [];
-    for (let at = 0; at < came.length; ) {
-      const first = came[at]!;
-      const firstUs = this.#arrivals.get(first)!;
+    for (let at = this.#firstFrom(this.#next); at < window.end; at = this.#firstFrom(this.#next)) {
       // The feedback skips numbers only when more came in at once than is kept.
-      const from = first - this.#next > MAX_GAP ? first : this.#next;
+      const from = at - this.#next > MAX_GAP ? at : this.#next;
       const arrivals: { sequence: number; arrivalUs: HostUs }[] = [];
-      let beforeUs = firstUs;
-      while (at < came.length && arrivals.length < MAX_ARRIVALS) {
-        const sequence = came[at]!;
-        const arrivalUs = this.#arrivals.get(sequence)!;
-        if (sequence - from > 2 * MAX_GAP || !canFollow(beforeUs, arrivalUs)) break;
-        arrivals.push({ sequence: sequence & 0xffff, arrivalUs });
+      for (
+        let beforeUs = window.at(at);
+        at < window.end && arrivals.length < MAX_ARRIVALS;
+        at = this.#firstFrom(at + 1)
+      ) {
+        const arrivalUs = window.at(at);
+        if (at - from > 2 * MAX_GAP || !canFollow(beforeUs, arrivalUs)) break;
+        arrivals.push({ sequence: at & 0xffff, arrivalUs });
         beforeUs = arrivalUs;
-        this.#next = sequence + 1;
-        at++;
+        this.#next = at + 1;
       }
       out.push(
         encodeTransportWideFeedback(this.#senderSsrc, mediaSsrc, {
@@ -106,23 +104,20 @@ export class TransportFeedbackCollector {
     return out;
   }
 
-  /**
-   * The numbers of all that came in from `#next` on, in order. Half a second is kept for late packets, so what came
-   * since the last feedback is not looked for in it; unless more came than is kept, of which some may have come twice.
-   */
-  #takeUnsent(nowUs: HostUs): number[] {
-    this.#forget(nowUs);
-    const numbers = this.#isLate || this.#unsent.length > MAX_KEPT ? [...this.#arrivals.keys()] : this.#unsent;
-    this.#unsent = [];
-    this.#isLate = false;
-    return numbers.filter((n) => n >= this.#next && this.#arrivals.has(n)).sort((a, b) => a - b);
+  /** The first number from this one on that came in; the window's end when none did. */
+  #firstFrom(number: number): number {
+    const window = this.#window;
+    let at = Math.max(number, window.first);
+    while (at < window.end && !window.has(at)) at++;
+    return at;
   }
 
   #forget(nowUs: HostUs): void {
-    for (const [sequence, arrivalUs] of this.#arrivals) {
-      const old = nowUs - arrivalUs > BACK_US && sequence < this.#next;
-      if (!old && this.#arrivals.size <= MAX_KEPT) break;
-      this.#arrivals.delete(sequence);
-    }
+    const window = this.#window;
+    const end = Math.min(this.#next, window.end);
+    let to = window.first;
+    // Of a number that has not come nothing is known that could be kept.
+    while (to < end && !(nowUs - window.at(to) <= BACK_US)) to++;
+    window.forgetTo(to);
   }
 }
