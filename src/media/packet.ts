@@ -3,6 +3,12 @@
  */
 import type { HostUs } from '../kernel/time.ts';
 
+/** The header extensions of one packet (RFC 8285). */
+export type HeaderExtensions = {
+  /** The data of the element with this id, a view of the datagram; of several the last. */
+  get(id: number): Buffer | undefined;
+};
+
 export type Packet = {
   payloadType: number;
   /** The 16-bit sequence number as sent. */
@@ -11,8 +17,8 @@ export type Packet = {
   timestamp: number;
   ssrc: number;
   marker: boolean;
-  /** Header extensions by id (RFC 8285), absent when the packet carries none. */
-  extensions?: Map<number, Buffer>;
+  /** Absent when the packet carries none. */
+  extensions?: HeaderExtensions;
   /** Payload without padding; empty for padding-only packets. */
   payload: Buffer;
   /** Monotonic microseconds at arrival, by the clock of the host that received it. */

@@ -1,14 +1,11 @@
 /**
  * Reads one RTP packet from a datagram (RFC 3550 §5.1) and tells RTP from RTCP where both share a port (RFC 5761 §4).
  */
-
-import { Fault } from '../../kernel/fault.ts';
 import type { HostUs } from '../../kernel/time.ts';
-import type { Packet } from '../../media/packet.ts';
+import type { HeaderExtensions, Packet } from '../../media/packet.ts';
+import { malformed, readHeaderExtensions } from './header-extensions.ts';
 
 const FIXED_HEADER_BYTES = 12;
-const ONE_BYTE_PROFILE = 0xbede;
-const TWO_BYTE_PROFILE = 0x1000;
 
 /** True when the datagram is RTCP: version 2 and a second byte of 192..223 (RFC 5761 §4). */
 export function isRtcp(datagram: Buffer): boolean {
@@ -31,13 +28,13 @@ export function parsePacket(datagram: Buffer, arrivalUs: HostUs): Packet {
 
   let start = FIXED_HEADER_BYTES + (first & 0x0f) * 4;
   if (start > datagram.length) throw malformed('the list of contributing sources runs past the end');
-  let extensions: Map<number, Buffer> | undefined;
+  let extensions: HeaderExtensions | undefined;
   if (first & 0x10) {
     if (start + 4 > datagram.length) throw malformed('the header extension runs past the end');
     const profile = datagram.readUInt16BE(start);
     const end = start + 4 + datagram.readUInt16BE(start + 2) * 4;
     if (end > datagram.length) throw malformed('the header extension runs past the end');
-    extensions = parseExtensions(profile, datagram.subarray(start + 4, end));
+    extensions = readHeaderExtensions(profile, datagram, start + 4, end);
     start = end;
   }
   let end = datagram.length;
@@ -57,36 +54,4 @@ export function parsePacket(datagram: Buffer, arrivalUs: HostUs): Packet {
   };
   if (extensions) packet.extensions = extensions;
   return packet;
-}
-
-/** RFC 8285 §4.2 (one-byte) and §4.3 (two-byte); extensions of another profile are opaque and skipped. */
-function parseExtensions(profile: number, bytes: Buffer): Map<number, Buffer> | undefined {
-  const oneByte = profile === ONE_BYTE_PROFILE;
-  if (!oneByte && (profile & 0xfff0) !== TWO_BYTE_PROFILE) return undefined;
-  const found = new Map<number, Buffer>();
-  let at = 0;
-  while (at < bytes.length) {
-    const head = bytes[at]!;
-    const id = oneByte ? head >> 4 : head;
-    // In the two-byte form a zero byte is padding. In the one-byte form id 0 is padding only with a zero length field,
-    // but receivers must skip it in both cases.
-    if (id === 0) {
-      at++;
-      continue;
-    }
-    // In the one-byte form id 15 is reserved: what follows must not be read.
-    if (oneByte && id === 15) break;
-    const headBytes = oneByte ? 1 : 2;
-    if (at + headBytes > bytes.length) throw malformed('a header extension element is cut short');
-    const length = oneByte ? (head & 0x0f) + 1 : bytes[at + 1]!;
-    const from = at + headBytes;
-    if (from + length > bytes.length) throw malformed(`header extension ${id} runs past the end`);
-    found.set(id, bytes.subarray(from, from + length));
-    at = from + length;
-  }
-  return found.size > 0 ? found : undefined;
-}
-
-function malformed(why: string): Fault {
-  return new Fault('rtp-malformed', `not a valid RTP packet: ${why}`, { blame: 'channel' });
 }
