@@ -16,6 +16,7 @@ import { freeUdpPort } from '../../test/support/server-process.ts';
 import { atMost, type Figure } from '../measure.ts';
 import { cpuSecondsOf } from '../proc.ts';
 import type { ReceiverMode, ReceiverReply, ReceiverRequest } from './receiver.ts';
+import type { ScriptReply } from './script.ts';
 import type { SenderJob, SenderReply, SenderRequest } from './sender.ts';
 
 const JOB: SenderJob = { publishers: 10, packetsPerSecond: 10_000, packetBytes: 1200 };
@@ -52,6 +53,17 @@ export async function measureReception(): Promise<Figure[]> {
     ),
     atMost('reception against the library, with a feed', ratioOf('channel'), LIMIT, '×', besides('channel')),
     atMost('packets missed in the worst take', Math.max(0, (1 - least) * 100), MOST_MISSED, '%', ''),
+    ...(await measureScript()),
+  ];
+}
+
+/** What of it is our own code. */
+async function measureScript(): Promise<Figure[]> {
+  const { plainUs, withFeedbackUs } = await heard<ScriptReply, 'script'>(start('script.ts', [], SMALL_FLAGS), 'script');
+  const figure = (what: string, value: number): Figure => ({ what, value, unit: 'µs', goal: {}, detail: '' });
+  return [
+    figure('our own code for a packet', plainUs),
+    figure('our own code for a packet, with transport-wide feedback', withFeedbackUs),
   ];
 }
 
