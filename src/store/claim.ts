@@ -95,14 +95,15 @@ const MAY_BE_CHOSEN = `(
 /**
  * What other nodes that may be gone have. It is read whole and owner by owner, so that it is read by their index: a
  * reader that may stop at the first match is planned as one that soon meets it, through the tasks of everybody. While
- * nobody is overdue nothing but owners is read, and before \`CHOICE\` is over most nodes read no task.
+ * nobody is overdue nothing but owners is read, and once; before \`CHOICE\` is over most nodes read no task.
  */
 const HAD = `
   select unnest(of_one.sids) as sid from overdue cross join lateral (
     select array_agg(t.sid) as sids from tasks t where t.owner = overdue.owner and t.ended_ms is null and t.folder <> $2
   ) of_one
-  where ${MAY_BE_CHOSEN}
-    or exists (select 1 from overdue where lease_until < now() - ${CHOICE})`;
+  where case when exists (select 1 from overdue) then
+    ${MAY_BE_CHOSEN} or exists (select 1 from overdue where lease_until < now() - ${CHOICE})
+  end`;
 /**
  * Tasks of other nodes. First choice is the node that stands by, then the new home of the channel, and where there is
  * none, those with most free capacity. Those that have waited longest come first where they are claimed.
@@ -141,8 +142,9 @@ const OFFERED = `
 export const LOOK = `
   with overdue as materialized (${OVERDUE}), chosen as materialized (${CHOSEN}), had as materialized (${HAD})
   select exists (select 1 ${OWN}) or exists (select 1 ${OTHERS}) or exists (select 1 ${OFFERED}) as due,
-    (select extract(epoch from min(lease_until) - now()) * 1000 from overdue
-     where lease_until > now() and ${MAY_BE_CHOSEN}) as lease_ends_in_ms`;
+    case when exists (select 1 from overdue where lease_until > now()) and ${MAY_BE_CHOSEN} then
+      (select extract(epoch from min(lease_until) - now()) * 1000 from overdue where lease_until > now())
+    end as lease_ends_in_ms`;
 
 /**
  * Claims what there is; the same parameters. Channels that were at home on a node that is gone come with their
