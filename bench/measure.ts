@@ -7,7 +7,7 @@ export type Figure = {
   /** Not finite when it could not be measured, or was never reached. */
   value: number;
   unit: string;
-  /** Limits of what passes; one that is exactly met passes. */
+  /** Limits of what passes; one that is exactly met passes, and what has none is told alone. */
   goal: Goal;
   /** Single values behind the figure. */
   detail: string;
@@ -52,6 +52,7 @@ export function renderTable(figures: readonly Figure[]): string {
 }
 
 function goalText({ goal: { atLeast, atMost }, unit }: Figure): string {
+  if (atLeast === undefined && atMost === undefined) return '';
   const range =
     atMost === undefined ? `≥ ${atLeast}` : atLeast === undefined ? `≤ ${atMost}` : `${atLeast} to ${atMost}`;
   return `${range} ${unit}`.trim();
