@@ -51,7 +51,7 @@ const watermarkSchema = z
   })
   .refine(({ image, text }) => (image === undefined) !== (text === undefined), {
     path: ['image'],
-    message: 'exactly one of image and text is required',
+    message: 'watermark needs exactly one of image and text',
   });
 
 const clockSchema = z.object({
