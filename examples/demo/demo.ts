@@ -24,6 +24,8 @@ const CANVAS = { width: 1280, height: 720, fps: 30 };
 const SOURCE = { width: 640, height: 360, fps: 30, bitrateKbps: 800 };
 const PARTICIPANTS = [RED, GREEN, BLUE];
 const BUCKET = 'demo';
+/** As the server's log has it. */
+const TOO_SLOW = 'the machine is too slow for the whole picture';
 
 const { values: flags } = parseArgs({
   options: { seconds: { type: 'string', default: '20' }, keep: { type: 'boolean', default: false } },
@@ -178,6 +180,10 @@ async function main(): Promise<number> {
       problems.push(...hls.problems.map((p) => `m3u8: ${p}`));
     }
   }
+  if (problems.length > 0 && server.log.includes(TOO_SLOW))
+    problems.unshift(
+      `${TOO_SLOW}: it has too little CPU now, and what follows may come of that (docs/guide/composite.md)`,
+    );
   const mp4 = listed.find((path) => path.endsWith('.mp4'));
   if (mp4) console.log(`\nPlay it:  ffplay ${relative(process.cwd(), mp4)}   or mpv, VLC, a browser (open the file)`);
   console.log(
