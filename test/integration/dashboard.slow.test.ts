@@ -66,6 +66,10 @@ test('a recording is started, watched, stopped, played and looked into', { timeo
   const shown = await counts.textContent();
   await until('the page counts', async () => (await counts.textContent()) !== shown, 30_000);
   expect(await folder.inputValue()).toBe('kept');
+  // What is refused is said in words, and what may be instead.
+  await page.getByRole('dialog').getByRole('textbox', { name: 'Channel' }).fill('a/b');
+  await page.getByRole('dialog').getByRole('button', { name: 'Start', exact: true }).click();
+  await page.getByRole('dialog').getByText('A channel’s name has 1 to 63 letters').waitFor();
   await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click();
 
   // Started here, and seen in the list as it goes on.
@@ -463,4 +467,11 @@ test('the page may load nothing from elsewhere, and run nothing that is not the 
   }
   expect(bytes).toBeGreaterThan(5_000);
   expect(bytes).toBeLessThan(250_000);
+});
+
+test('the page for publishers says how to get a token where the app wants one', async () => {
+  const { baseUrl, appid } = stage.server;
+  await expect(stage.browser.publish(baseUrl, { appid, cname: 'room', uid: '7' })).rejects.toThrow(
+    'aircheck token --channel "room" --uid 7',
+  );
 });

@@ -152,7 +152,10 @@ async function postOffer(options, offer, former, base = document.baseURI, limitM
     } catch {
       // Not from our server, then: a proxy says things in its own way.
     }
-    const message = `The server refused (${response.status}): ${detail}`;
+    const { cname, uid, token } = options;
+    const help = `Fill in a token: aircheck token --channel "${cname}" --uid ${uid} prints one.`;
+    const why = response.status === 401 && !token ? `the app has a certificate. ${help}` : detail;
+    const message = `The server refused (${response.status}): ${why}`;
     throw response.status >= 500 ? new Away(message, true) : new Error(message);
   }
   return {

@@ -3,7 +3,8 @@
  */
 import { buildRtcToken } from '../../channel/whip/token.ts';
 import { loadConfig } from '../../config/load.ts';
-import { CHANNEL_NAME_WORDS, isChannelName } from '../../contract/rest/body.ts';
+import { isChannelName } from '../../contract/rest/body.ts';
+import { CHANNEL_NAME_WORDS } from '../../contract/rest/channel-name.ts';
 import { isUid } from '../../contract/rest/fields.ts';
 import { Fault } from '../../kernel/fault.ts';
 import { completeCredentials } from '../credentials.ts';

@@ -3,17 +3,15 @@
  */
 import { z } from 'zod';
 import { type ProblemName, problem } from '../problems.ts';
+import { CHANNEL_NAME } from './channel-name.ts';
 import { type Mode, uidSchema } from './fields.ts';
 import { reasonOf } from './reason.ts';
-
-/** What a channel is called, in words, in the modes that record one. */
-export const CHANNEL_NAME_WORDS = '1 to 63 letters, digits, spaces and !#$%&()+-:;<=.>?@[]^_{}|~,';
 
 /** Whether a channel name is allowed by contract §0.4 in the given mode; in web mode it is only a label. */
 export function isChannelName(cname: string, mode: Mode | undefined = undefined): boolean {
   const bytes = Buffer.byteLength(cname);
   if (mode === 'web') return bytes > 0 && bytes <= 1024;
-  return bytes > 0 && bytes < 64 && /^[a-zA-Z0-9 !#$%&()+\-:;<=.>?@[\]^_{}|~,]+$/.test(cname);
+  return bytes > 0 && bytes < 64 && CHANNEL_NAME.test(cname);
 }
 
 /** `cname`, `uid` and an object `clientRequest` of the given schema. */

@@ -63,7 +63,11 @@ describe('overlays of start', () => {
     ],
     ['no corner', { nameLabels: { names: {}, position: 'top' } }, /"top-left"/],
     ['neither image nor text', { watermark: {} }, /watermark needs exactly one of image and text/],
-    ['both of them', { watermark: { image: 'https://x/a.png', text: 'x' } }, /watermark needs exactly one of image and text/],
+    [
+      'both of them',
+      { watermark: { image: 'https://x/a.png', text: 'x' } },
+      /watermark needs exactly one of image and text/,
+    ],
     ['an image of a file', { watermark: { image: 'file:///etc/passwd' } }, /http/],
     ['no size', { watermark: { text: 'x', size: 0 } }, /from 0.02 to 1/],
     ['too opaque', { watermark: { text: 'x', opacity: 2 } }, /from 0.05 to 1/],

@@ -19,11 +19,12 @@ type FileListProps = {
   appid: string;
   sid: string;
   files: Files;
+  isOver: boolean;
   /** Whether the server has forgotten the keys of the store. */
   needsKeys: boolean;
 };
 
-export function FileList({ appid, sid, files, needsKeys }: FileListProps) {
+export function FileList({ appid, sid, files, isOver, needsKeys }: FileListProps) {
   const form = useRef<HTMLFormElement>(null);
   const [error, setError] = useState<string>();
   const isLinked = files.place !== null && !files.served;
@@ -66,7 +67,7 @@ export function FileList({ appid, sid, files, needsKeys }: FileListProps) {
         </form>
       )}
       <Failure text={error} />
-      {files.files.length === 0 && <p class="faint">None yet.</p>}
+      {files.files.length === 0 && <p class="faint">{isOver ? 'None.' : 'None yet.'}</p>}
       {others.length > 0 && table(others)}
       {slices.length > 0 && (
         <details>

@@ -101,7 +101,7 @@ export function RecordingPage({ appid, sid }: { appid: string; sid: string }) {
       {listed?.mode === 'mix' && listed.phase === 'recording' && calls.value && (
         <RunningLayout appid={appid} recording={listed} calls={calls.value} onChanged={calls.reload} />
       )}
-      {found && <FileList appid={appid} sid={sid} files={found} needsKeys={isOver && !found.served} />}
+      {found && <FileList {...{ appid, sid, isOver }} files={found} needsKeys={isOver && !found.served} />}
       {found && (
         <Keeping
           appid={appid}

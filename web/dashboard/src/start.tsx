@@ -1,5 +1,6 @@
 /** Starting a recording, by the calls of the public API. */
 import { useRef, useState } from 'preact/hooks';
+import { CHANNEL_NAME_WORDS } from '../../../src/contract/rest/channel-name.ts';
 import { api, type StartRequest } from './api.ts';
 import { Failure } from './badges.tsx';
 import { linkTo, messageOf } from './hooks.ts';
@@ -24,7 +25,8 @@ export function StartButton({ appid, cname }: { appid: string; cname?: string })
       dialog.current?.close();
       location.hash = linkTo(appid, 'recordings', sid);
     } catch (failure) {
-      setError(messageOf(failure));
+      const why = messageOf(failure);
+      setError(why === 'invalid_channel_name' ? `A channel’s name has ${CHANNEL_NAME_WORDS}` : why);
     } finally {
       setBusy(false);
     }

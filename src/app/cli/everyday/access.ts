@@ -5,7 +5,7 @@
 import { buildRtcToken } from '../../../channel/whip/token.ts';
 import { AircheckClient, AircheckError, type Remark } from '../../../client/index.ts';
 import { type Config, loadConfig } from '../../../config/load.ts';
-import { CHANNEL_NAME_WORDS } from '../../../contract/rest/body.ts';
+import { CHANNEL_NAME_WORDS } from '../../../contract/rest/channel-name.ts';
 import { Fault } from '../../../kernel/fault.ts';
 import { completeCredentials } from '../../credentials.ts';
 import { ownUrl } from '../own-server.ts';

@@ -1,6 +1,7 @@
 /** `aircheck publish`: sends a file, a camera or a test picture into a channel, so that something can be recorded. */
 
-import { CHANNEL_NAME_WORDS, isChannelName } from '../../../contract/rest/body.ts';
+import { isChannelName } from '../../../contract/rest/body.ts';
+import { CHANNEL_NAME_WORDS } from '../../../contract/rest/channel-name.ts';
 import { isUid } from '../../../contract/rest/fields.ts';
 import { pauseCommand, systemClock } from '../../../kernel/clock.ts';
 import { type Capture, type CaptureSystem, LINUX } from '../../../stages/sender/capture.ts';
