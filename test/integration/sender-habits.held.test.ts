@@ -100,6 +100,18 @@ describe('a sender whose capture stalls is in step soon after', () => {
     expect(off(healthy)).toBeLessThan(0.04);
   });
 
+  test.each([0.1, 0.28, 0.32])('and no beep is out of its place where it is a microphone for %d s', async (forS) => {
+    // What comes 0.7 s behind the first report that could tell of the stall would be used before it.
+    const alter: ScriptedUser['alter'] = (datagrams, kind, what, contentS) =>
+      kind === 'audio' && what === 'rtcp' && contentS > 4.4 && contentS < 5.5 ? [] : datagrams;
+    const { beeps, on, off } = await play({
+      ...{ mutesStall: true, alter },
+      mutes: [{ kind: 'audio', fromS: 4.12, toS: 4.12 + forS }],
+    });
+    expect(on(beeps)).toEqual(seconds(1, SECONDS + 1));
+    expect(off(beeps)).toBeLessThan(0.05);
+  });
+
   test.each([5, -5, 0.7])('one packet stamped %d s ahead costs no beep', async (byS) => {
     const { beeps, on, off } = await play({ stray: { atS: 5.3, byS } });
     expect(on(beeps)).toEqual(seconds(1, SECONDS + 1));

@@ -109,10 +109,9 @@ export class ReceivedTrack {
   completeUs(nowUs: HostUs, waiting?: ReceivedSample): RecordingUs | undefined {
     const { arrivedUs, releasedRtpTime } = this.#reception;
     if (arrivedUs === undefined || releasedRtpTime === undefined || nowUs - arrivedUs >= QUIET_US) return undefined;
-    const releasedUs = this.#clock.earliestLocalUs(releasedRtpTime);
-    const waitingUs = waiting ? this.#clock.earliestLocalUs(waiting.rtpTime) : releasedUs;
-    const isOpen = waiting !== undefined && waitingUs < this.#clock.peekLocalUs(waiting.rtpTime);
-    return toRecording(isOpen ? Math.min(waitingUs, releasedUs) : releasedUs, this.#zeroUs);
+    const isUnsure = waiting !== undefined && this.#clock.isUnsure(waiting.rtpTime);
+    const rtpTime = isUnsure ? Math.min(waiting.rtpTime, releasedRtpTime) : releasedRtpTime;
+    return toRecording(this.#clock.earliestLocalUs(rtpTime), this.#zeroUs);
   }
 
   /**

@@ -269,6 +269,11 @@ export class StreamClock {
     return this.#peek(mediaUs, this.#line.supposedUs(mediaUs, this.#company.nowUs, 0, this.#supposedUs()));
   }
 
+  /** Whether it will be known soon if a sample was late on its way or its sender had stalled, which moves its place. */
+  isUnsure(rtpTime: RtpTicks): boolean {
+    return this.#line.supposedUs(this.#mediaUs(rtpTime), this.#company.nowUs, 0) > 0;
+  }
+
   /** The earliest moment that `toLocalUs` may yet return. */
   earliestLocalUs(rtpTime: RtpTicks): HostUs {
     return this.#peek(this.#mediaUs(rtpTime), 0);
