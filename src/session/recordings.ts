@@ -28,7 +28,7 @@ import { HeldTasks } from './held-tasks.ts';
 import { moved } from './hold.ts';
 import { overloaded } from './overload.ts';
 import type { PastTask, Resource, TaskPorts } from './ports.ts';
-import { type ResourcePath, Resources, refuseUnfound } from './resources.ts';
+import { type ResourcePath, Resources, refuseOtherMode, refuseUnfound } from './resources.ts';
 import { canStandBy } from './standby-plan.ts';
 import { isRunning, kindsOf, newTaskState, type Task, type TaskDocument, takesOnlySnapshots } from './task.ts';
 import type { TaskChange } from './task-change.ts';
@@ -488,13 +488,4 @@ export class Recordings {
 function retentionFrom(own: number | undefined, ofApp: number): Pick<TaskDocument, 'retention'> {
   const days = own ?? ofApp;
   return days > 0 || own !== undefined ? { retention: { days, rule: own === undefined ? 'app' : 'recording' } } : {};
-}
-
-/** Later calls, and a start that is sent again, must name the mode of the first start (contract §0.2, §6.13). */
-function refuseOtherMode({ document, cname, uid }: Task, mode: Mode): void {
-  const started = document.plan.mode;
-  if (started !== mode)
-    throw problem('resource-mismatch', `mode is ${mode}, but the recording was started in ${started} mode!`, {
-      details: { cname, uid },
-    });
 }

@@ -8,6 +8,7 @@ import { MODES, type Mode } from '../contract/rest/fields.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Fault } from '../kernel/fault.ts';
 import type { RecordingStore, Resource } from './ports.ts';
+import type { Task } from './task.ts';
 
 /** The path of a call on one resource. */
 export type ResourcePath = { appid: string; resourceId: string; mode: Mode };
@@ -70,4 +71,13 @@ export class Resources {
 /** Answers that no such recording runs here. */
 export function refuseUnfound(names?: { cname: string; uid: string }): Fault {
   return problem('no-worker', undefined, names && { details: names });
+}
+
+/** Later calls, and a start that is sent again, must name the mode of the first start (contract §0.2, §6.13). */
+export function refuseOtherMode({ document, cname, uid }: Task, mode: Mode): void {
+  const started = document.plan.mode;
+  if (started !== mode)
+    throw problem('resource-mismatch', `mode is ${mode}, but the recording was started in ${started} mode!`, {
+      details: { cname, uid },
+    });
 }
