@@ -112,6 +112,8 @@ export type Expectation = 'required' | 'optional' | 'forbidden';
 
 /** A mark lasts a tenth of a second, and some of it may still be on its way; what ends meanwhile cuts it off. */
 const MARK_S = 0.15;
+/** What is switched on begins with its next frame or block. */
+const BLOCK_S = 0.05;
 /** Marks this close to something that was done, or to a blackout, may be there or not. */
 const MARGIN_S = 1;
 /** So long after a clock's step its marks may be lost. */
@@ -192,6 +194,15 @@ export function expectationAt(course: Course, role: Role, kind: MediaKind, atS: 
   }
   if (kind === 'video' && !hasPlace(course, role, atS)) return 'optional';
   return isSending(course, role, kind, atS) ? 'required' : 'forbidden';
+}
+
+/** Whether `role` sent all of its mark of `atS`: a switch of its own meanwhile leaves a part, which tells no time. */
+export function isWhole(course: Course, role: Role, kind: MediaKind, atS: number): boolean {
+  const switches = kind === 'audio' ? /^(un)?muteAudio$/ : /^(un)?muteVideo$/;
+  return !course.steps.some(
+    ({ uid, does, fromS, toS }) =>
+      uid === role.uid && switches.test(does) && fromS < atS + MARK_S && toS > atS - BLOCK_S,
+  );
 }
 
 /** A time during which everyone has one place. The last is open ended. */

@@ -46,7 +46,7 @@ export const RUBRIC: readonly Criterion[] = [
   },
   {
     name: 'Sound interval jitter',
-    meaning: 'how far beeps of neighbouring seconds are from one second apart, 95th percentile',
+    meaning: 'how far beeps of neighbouring seconds that were sent whole are from one second apart, 95th percentile',
     ...{ unit: 'ms', good: 10, bad: 80, points: 10 },
     of: (m) => percentile(m.audioIntervalsMs, 0.95),
   },

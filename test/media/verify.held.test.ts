@@ -144,6 +144,22 @@ test('marks of someone who is muted are not to be there', () => {
   expect(verdict.roles[1]?.beeps.forbidden).toBe(0);
 });
 
+test('a beep whose beginning was lost costs points, unless its own sender had its microphone off', () => {
+  const path = make({
+    eachSound: (samples, atS) => {
+      if (atS > 3.2 && atS < 3.64) samples.fill(0);
+    },
+  });
+  expect(verify(path, course()).score).toBeLessThan(97);
+  const muted = (uid: string) => [
+    { fromS: 3.3, toS: 3.3, uid, does: 'muteAudio' as const },
+    { fromS: 3.76, toS: 3.76, uid, does: 'unmuteAudio' as const },
+  ];
+  expect(verify(path, course({ steps: roles.flatMap(({ uid }) => muted(uid)) })).score).toBe(100);
+  // Of the other, nobody switched anything.
+  expect(verify(path, course({ steps: muted('1') })).score).toBeLessThan(97);
+});
+
 test('sound that runs away from the picture drifts, and a wave that is cut clicks', () => {
   const verdict = verify(
     make({

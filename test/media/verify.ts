@@ -19,6 +19,7 @@ import {
   isOn,
   isSending,
   isStamped,
+  isWhole,
   type Layout,
   MAX_PLACES,
   type MediaKind,
@@ -221,6 +222,8 @@ function verifyRole(course: Course, role: Role, { readings, heard, lagS, endS }:
     const second = seconds.find((s) => s - course.zeroWallS >= fromS && isGood(s) && isGood(s + 1));
     return second === undefined ? Number.POSITIVE_INFINITY : second - course.zeroWallS - fromS;
   };
+  const whole = (kind: MediaKind) =>
+    new Map([...found[kind]].filter(([second]) => isWhole(course, role, kind, second - course.zeroWallS)));
   const both = seconds.filter((s) => expected('video', s) === 'required' && expected('audio', s) === 'required');
   return {
     name,
@@ -228,8 +231,8 @@ function verifyRole(course: Course, role: Role, { readings, heard, lagS, endS }:
     beeps: tally('audio'),
     measured: {
       offsetsMs: both.map((second) => offsetAt(found, second)).filter((ms) => !Number.isNaN(ms)),
-      audioIntervalsMs: intervals(found.audio),
-      videoIntervalsMs: intervals(found.video),
+      audioIntervalsMs: intervals(whole('audio')),
+      videoIntervalsMs: intervals(whole('video')),
       // Nobody can tell of one who has no place whether it is in step.
       stableS: Math.max(
         0,
