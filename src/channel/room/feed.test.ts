@@ -108,6 +108,21 @@ describe('a feed that is read again', () => {
     expect(packetsOf(scene.recorder, 1)).toHaveLength(1);
   });
 
+  test('tells nothing of ended tracks that never had a picture, however often a user came again', () => {
+    const scene = new FeedScene();
+    scene.join('1', 1);
+    scene.open();
+    for (let n = 0; n < 50; n++) {
+      scene.join('1', 1).sendSound();
+      scene.advance(1000);
+      scene.release(400);
+    }
+    scene.connect();
+    const started = scene.recorder.words.filter((what) => what.includes('trackStarted'));
+    // Those of the session that is there, and what ended since the safe point.
+    expect(started).toHaveLength(2);
+  });
+
   test('gives the last picture of a track that ended, for as long as nothing newer of the user is seen', () => {
     const scene = new FeedScene();
     const camera = scene.join('1', 1);

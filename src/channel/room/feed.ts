@@ -182,13 +182,13 @@ export class Feed {
   }
 
   /**
-   * Whether an ended track is of no use any more: it ended before the safe point, and its last picture is not shown any
-   * more.
+   * Whether an ended track is of no use any more: it ended before the safe point, and its last picture, if it ever had
+   * one, is not shown any more.
    */
   #isForgotten(track: FeedTrack): boolean {
-    const { ended, uid, publication } = track;
+    const { ended, uid } = track;
     if (!ended || ended.atUs >= this.#safeUs || this.#reading?.hasFinished(track) === false) return false;
-    if (publication.format.kind === 'audio' || !this.#joined.has(uid)) return true;
+    if (!track.hadPicture(this.#safeUs) || !this.#joined.has(uid)) return true;
     return [...this.#tracks].some(
       (other) =>
         other.uid === uid &&
