@@ -38,6 +38,8 @@ export const channelStateSchema = z.object({
   streams: streamsStateSchema,
   clocks: z.array(z.object({ uid: z.string(), clock: participantClockStateSchema })),
   tracks: z.array(trackStateSchema),
+  /** The tracks that are wanted and for which there is no room; absent where there is room for all. */
+  refused: z.array(z.int()).optional(),
 });
 
 export type RosterState = z.infer<typeof rosterStateSchema>;

@@ -28,6 +28,7 @@ import { DueSamples } from './due-samples.ts';
 import { type EarlierRuns, readEarlierRuns } from './earlier-runs.ts';
 import type { FileSink } from './file-sink.ts';
 import { HeldMedia } from './held-media.ts';
+import { Places } from './places.ts';
 import { UserFiles } from './user-files.ts';
 
 /** How far behind the present files are written. A stop writes this much at once. */
@@ -91,8 +92,6 @@ export class IndividualRecording implements Recording {
   #failed = false;
   /** It follows another run, and knows from when on. */
   #follows = false;
-  /** Users who are beyond the requested group; each is told of once. */
-  readonly #refused = new Set<string>();
   #settle!: { resolve(ending: Ending): void; reject(error: unknown): void };
 
   static async start(start: StartCommand, plan: IndividualPlan, context: LineContext): Promise<IndividualRecording> {
@@ -140,12 +139,16 @@ export class IndividualRecording implements Recording {
     }
     this.#losses = new Losses(context.emit);
     const records = { audio: plan.records.audio, video: plan.records.video || plan.snapshots !== undefined };
+    const places = new Places(plan.maxUsers, (uid) => {
+      const what = `user ${uid} is not recorded while ${plan.maxUsers} others are: subscribeUidGroup allows no more`;
+      context.emit({ type: 'degraded', what, count: 1 });
+    });
     this.#tracks = new ChannelTracks<Line>({
       subscribe: plan.subscribe,
       records,
       zeroUs: start.zeroMonoUs,
       report: context.report,
-      admits: (track) => this.#admits(track),
+      admits: (track) => places.admits(track, this.#tracks.entries()),
       createLine: (received) => {
         const { format } = received.track;
         const passes = format.kind === 'video' || (plan.streamMode === 'original' && format.codec === 'opus');
@@ -395,19 +398,6 @@ export class IndividualRecording implements Recording {
       if (track.uid === uid && Math.min(endedUs, unwantedUs) > this.#writtenUs) tracks.push(track);
     this.#wanted.set(uid, tracks);
     return tracks;
-  }
-
-  /** As many users are recorded at once as the start call's group allows, first come first served (contract §1.2.2). */
-  #admits({ uid }: Track): boolean {
-    const recorded = new Set<string>();
-    for (const { track, endedUs, unwantedUs } of this.#tracks.entries())
-      if (Math.min(endedUs, unwantedUs) === Number.POSITIVE_INFINITY) recorded.add(track.uid);
-    if (recorded.has(uid) || recorded.size < this.#plan.maxUsers) return true;
-    if (this.#refused.has(uid)) return false;
-    this.#refused.add(uid);
-    const what = `user ${uid} is not recorded while ${this.#plan.maxUsers} others are: subscribeUidGroup allows no more`;
-    this.#context.emit({ type: 'degraded', what, count: 1 });
-    return false;
   }
 
   #onFilesBegun(recordingUs: RecordingUs): void {

@@ -65,6 +65,8 @@ export type TrackEntry<L extends TrackLine> = {
   readonly unwantedUs: RecordingUs;
   /** Where the track ended; its line lives on in the same way. */
   readonly endedUs: RecordingUs;
+  /** Whether the user has left the channel since. */
+  readonly hasLeft: boolean;
 };
 
 type Entry<L extends TrackLine> = { -readonly [K in keyof TrackEntry<L>]: TrackEntry<L>[K] } & {
@@ -81,7 +83,7 @@ export type ChannelTracksOptions<L extends TrackLine> = {
   /** The recording's zero on the monotonic clock, microseconds. */
   zeroUs: HostUs;
   createLine(received: ReceivedTrackOptions): L;
-  /** Whether there is room for a wanted track; asked again when others end. When left out all are taken. */
+  /** Whether there is room for a wanted track; asked again when others are over. When left out all are taken. */
   admits?(track: Track): boolean;
   /** Sends one RTCP datagram about a track to the channel. */
   sendRtcp(track: number, datagram: Buffer): void;
@@ -103,6 +105,8 @@ export class ChannelTracks<L extends TrackLine> {
   readonly #entries = new Map<number, Entry<L>>();
   readonly #clocks = new Map<string, ParticipantClock>();
   #endUs: HostUs = Number.POSITIVE_INFINITY;
+  /** Tracks were freed since the last poll. */
+  #hasForgotten = false;
   #feedUs: HostUs | undefined;
   /** The state of an earlier run, once the feed has shown that the state belongs to it. */
   #known: ChannelState | undefined;
@@ -136,6 +140,7 @@ export class ChannelTracks<L extends TrackLine> {
       streams: this.#streams.save(),
       clocks: [...this.#clocks].map(([uid, clock]) => ({ uid, clock: clock.save() })),
       tracks: [...this.#entries].map(([track, { line }]) => ({ track, ...line.save() })),
+      ...(this.#o.admits && { refused: this.#refusedAt(toRecording(takenUs, this.#o.zeroUs)) }),
     };
   }
 
@@ -180,6 +185,8 @@ export class ChannelTracks<L extends TrackLine> {
         }
         for (const source of this.#sources.values())
           if (source.track.uid === event.uid) this.#endTrack(source, at, 'left');
+        for (const entry of this.#entries.values()) if (entry.track.uid === event.uid) entry.hasLeft = true;
+        this.#admitMore(at, atUs);
         return;
       case 'trackStarted':
         this.#startTrack(event.track, at);
@@ -199,31 +206,23 @@ export class ChannelTracks<L extends TrackLine> {
    */
   changeSubscription(atUs: RecordingUs, subscribe: Subscriptions, nowUs: HostUs): void {
     const fromUs = this.#subscriptions.change(atUs, subscribe);
+    const isWanted = ({ uid, format }: Track) => isSubscribed(subscribe[format.kind], uid);
     for (const entry of this.#entries.values()) {
+      if (entry.unwantedUs < Number.POSITIVE_INFINITY || isWanted(entry.track)) continue;
       const { uid, format } = entry.track;
-      const wanted = isSubscribed(subscribe[format.kind], uid);
-      if (wanted === (entry.unwantedUs === Number.POSITIVE_INFINITY)) continue;
-      if (wanted) {
-        entry.sinceUs = fromUs;
-        entry.unwantedUs = Number.POSITIVE_INFINITY;
-        entry.report?.onResume();
-        continue;
-      }
       entry.unwantedUs = fromUs;
       entry.report?.onEnd(fromUs, 'unsubscribed');
       const change = this.#streams.onEnd(uid, format.kind);
       if (change) this.#o.onStreamChange(change);
     }
-    for (const source of this.#sources.values()) {
-      if (this.#entries.has(source.track.track)) continue;
-      const entry = this.#receive(source, fromUs);
-      if (!entry) continue;
-      const { report } = source;
-      // Without a report a stream is placed by arrival, and sound and picture would only slowly come into step.
-      if (report && report.ssrc === source.ssrc)
-        entry.line.onSenderReport(report.ntpUs, report.rtpTimestamp, report.arrivalUs);
-      if (entry.track.format.kind === 'video') this.#askKeyFrame(entry, nowUs);
+    for (const entry of this.#entries.values()) {
+      if (entry.unwantedUs === Number.POSITIVE_INFINITY || !isWanted(entry.track)) continue;
+      if (!this.#isAdmitted(entry.track, fromUs)) continue;
+      entry.sinceUs = fromUs;
+      entry.unwantedUs = Number.POSITIVE_INFINITY;
+      entry.report?.onResume();
     }
+    this.#receiveMore(fromUs, nowUs);
   }
 
   onRtp(track: number, datagram: Buffer, arrivalUs: HostUs): void {
@@ -265,6 +264,8 @@ export class ChannelTracks<L extends TrackLine> {
 
   /** Releases packets that have waited long enough, asks for key frames, and tells of streams that fell silent. */
   poll(nowUs: HostUs): void {
+    if (this.#hasForgotten) this.#admitMore(toRecording(nowUs, this.#o.zeroUs), nowUs);
+    this.#hasForgotten = false;
     for (const entry of this.#entries.values()) {
       const { line, track } = entry;
       const keyFrameWanted = line.poll(nowUs);
@@ -290,6 +291,7 @@ export class ChannelTracks<L extends TrackLine> {
       entry.report?.close();
       this.#clocks.get(entry.track.uid)?.removeStream(entry.clock);
       this.#entries.delete(number);
+      this.#hasForgotten = true;
     }
     // A clock is kept as long as its user may send: thousands of users may pass through a channel.
     if (this.#clocks.size <= this.#entries.size && this.#clocks.size <= this.count) return;
@@ -349,7 +351,7 @@ export class ChannelTracks<L extends TrackLine> {
     const held = this.#subscriptions.since(at);
     const wants = ({ value }: (typeof held)[number]) => isSubscribed(value[format.kind], uid);
     const first = held.findIndex(wants);
-    if (first < 0 || this.#o.admits?.(track) === false) return undefined;
+    if (first < 0 || !this.#isAdmitted(track, at)) return undefined;
     const participant = this.#clocks.get(uid) ?? new ParticipantClock();
     this.#clocks.set(uid, participant);
     const clock = participant.addStream(format.clockRate, String(track.track));
@@ -372,6 +374,7 @@ export class ChannelTracks<L extends TrackLine> {
       sinceUs,
       unwantedUs,
       endedUs: Number.POSITIVE_INFINITY,
+      hasLeft: false,
     };
     this.#entries.set(track.track, entry);
     return entry;
@@ -394,8 +397,43 @@ export class ChannelTracks<L extends TrackLine> {
     entry.line.flush();
     const change = this.#streams.onEnd(track.uid, track.format.kind);
     if (change) this.#o.onStreamChange(change);
-    if (!this.#o.admits) return;
-    for (const source of this.#sources.values()) if (!this.#entries.has(source.track.track)) this.#receive(source, at);
+  }
+
+  /** A run that goes on with a recording has room for the tracks that the run before it had, and for no others. */
+  #isAdmitted(track: Track, at: RecordingUs): boolean {
+    const { admits, zeroUs } = this.#o;
+    if (!admits) return true;
+    const { takenUs, refused } = this.#known ?? {};
+    if (takenUs !== undefined && refused && at <= toRecording(takenUs, zeroUs)) return !refused.includes(track.track);
+    return admits(track);
+  }
+
+  /** The tracks that are wanted and for which there is no room. */
+  #refusedAt(at: RecordingUs): number[] {
+    const { records } = this.#o;
+    return [...this.#sources.values()]
+      .filter(({ track }) => records[track.format.kind] && this.isWanted(track, at))
+      .map(({ track }) => track.track)
+      .filter((number) => (this.#entries.get(number)?.unwantedUs ?? Number.NEGATIVE_INFINITY) <= at);
+  }
+
+  /** There may be room for tracks that had none. */
+  #admitMore(at: RecordingUs, nowUs: HostUs): void {
+    if (this.#o.admits) this.#receiveMore(at, nowUs);
+  }
+
+  /** Begins lines for the tracks under way that are wanted and have none. */
+  #receiveMore(at: RecordingUs, nowUs: HostUs): void {
+    for (const source of this.#sources.values()) {
+      if (this.#entries.has(source.track.track)) continue;
+      const entry = this.#receive(source, at);
+      if (!entry) continue;
+      const { report } = source;
+      // Without a report a stream is placed by arrival, and sound and picture would only slowly come into step.
+      if (report && report.ssrc === source.ssrc)
+        entry.line.onSenderReport(report.ntpUs, report.rtpTimestamp, report.arrivalUs);
+      if (entry.track.format.kind === 'video') this.#askKeyFrame(entry, nowUs);
+    }
   }
 
   /** Called for every packet. Bytes that cannot be read are counted, and cost nothing else. */
