@@ -9,6 +9,7 @@ export const individualCheckpointSchema = z.object({
   version: z.literal(1),
   mode: z.literal('individual'),
   channel: channelStateSchema,
+  /** Those whose picture is turned; who is not named here is upright. */
   users: z.array(
     z.object({
       uid: z.string(),

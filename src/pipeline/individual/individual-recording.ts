@@ -340,7 +340,7 @@ export class IndividualRecording implements Recording {
     const channel = this.#tracks.save(this.#session.nowUs, this.#session.emptySinceUs);
     if (!channel) return;
     this.#checkpointUs = this.#writtenUs;
-    const users = [...this.#users.values()].map(({ uid, rotate }) => ({ uid, rotate }));
+    const users = [...this.#users.values()].flatMap(({ uid, rotate }) => (rotate === 0 ? [] : [{ uid, rotate }]));
     const checkpoint: IndividualCheckpoint = { version: 1, mode: 'individual', channel, users };
     this.#saving = writeCheckpoint(this.#start.spoolDir, checkpoint)
       .catch((error) => this.#context.emit({ type: 'degraded', what: messageOf(error), count: 1 }))

@@ -117,11 +117,12 @@ export class MergedFiles {
     if (this.#run && nowUs - lastUs >= INTERRUPTION_US) this.#end();
   }
 
-  /** Writes what waits; what comes next begins anew. */
+  /** Writes what waits; what comes next begins anew, with a key frame. */
   end(): void {
     this.#take(Number.POSITIVE_INFINITY);
     if (!this.#run) this.#beginAlone();
     this.#end();
+    this.#group = undefined;
   }
 
   #take(untilUs: StreamUs): void {
