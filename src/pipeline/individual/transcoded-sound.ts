@@ -129,7 +129,7 @@ export class TranscodedSound {
   }
 
   #open(channels: 1 | 2, start: number): Voice {
-    const encoder = new AudioEncoder({ channels, ...CODING[channels] });
+    const encoder = new AudioEncoder({ channels, ...CODING[channels], freedInSilence: true });
     const mixer = new SoundMixer({ channels, aheadMs: AHEAD_MS, limited: false });
     const past = this.#past;
     mixer.seek(past === undefined ? start : start - ((((start - past) % AAC_BLOCK) + AAC_BLOCK) % AAC_BLOCK));

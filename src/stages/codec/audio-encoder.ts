@@ -12,6 +12,7 @@ import {
 import { FFmpegError } from 'node-av/lib';
 import { Fault, invariant } from '../../kernel/fault.ts';
 import { SOUND_RATE, type Sound } from '../../media/frame.ts';
+import { inOwnMemory } from '../../media/own-memory.ts';
 import type { EncodedSample } from '../../media/sample.ts';
 import { encodedSound, SoundEncoder, type SoundPacket } from './sound-encoder.ts';
 
@@ -24,6 +25,8 @@ const NOMINAL_QUALITY = 120;
  * two blocks, and comes out when the encoder has seen two more.
  */
 const SETTLED_BLOCKS = 6;
+/** An encoder that may be freed is, after two seconds of silence: to open and settle another takes a millisecond. */
+const FREED_BLOCKS = (2 * SOUND_RATE) / AAC_BLOCK;
 
 export type AudioEncoderOptions = {
   channels: 1 | 2;
@@ -38,6 +41,8 @@ export type AudioEncoderOptions = {
    * two blocks of what came before, so that its first unit joins the other's last.
    */
   firstSample?: number | undefined;
+  /** The encoder, which takes 0.7 MB, is freed while nothing is heard for long. */
+  freedInSilence?: boolean | undefined;
 };
 
 export class AudioEncoder {
@@ -45,39 +50,26 @@ export class AudioEncoder {
   readonly sampleRate = SOUND_RATE;
   /** The AudioSpecificConfig (ISO/IEC 14496-3). */
   readonly extradata: Buffer;
-  readonly #encoder: SoundEncoder;
+  readonly #options: AudioEncoderOptions;
+  /** Undefined while it is freed. */
+  #encoder: SoundEncoder | undefined;
   #nextIndex: number | undefined;
   readonly #firstSample: number;
   #primed = false;
   /** Where the blocks begin whose units have not come out yet. */
   readonly #starts: number[] = [];
-  /** Samples that the encoder was given. */
+  /** Samples that this very encoder was given. */
   #given = 0;
   /** How many blocks of silence came last, and what came out of the encoder after that many. */
   #silentBlocks = 0;
   #silentUnit: Buffer | undefined;
 
   /** Throws a Fault when the encoder refuses the options. */
-  constructor({ channels, bitrateKbps, frugal, firstSample }: AudioEncoderOptions) {
-    this.channels = channels;
-    this.#firstSample = firstSample ?? Number.NEGATIVE_INFINITY;
-    this.#encoder = new SoundEncoder({
-      codec: FF_ENCODER_AAC,
-      format: AV_SAMPLE_FMT_FLTP,
-      channels,
-      configure: (context) => {
-        context.bitRate = BigInt(bitrateKbps * 1000);
-        context.setFlags(AV_CODEC_FLAG_GLOBAL_HEADER);
-        if (frugal) {
-          context.setFlags(AV_CODEC_FLAG_QSCALE);
-          context.globalQuality = NOMINAL_QUALITY;
-        }
-        // FFmpeg's own choice, `twoloop`, takes twice to six times the CPU. At 48 kbit/s for a channel this one is 6 to
-        // 12 dB nearer to voices in most bands up to 6 kHz: `twoloop` puts noise in place of what is quiet.
-        const chosen = context.setOption('aac_coder', 'fast');
-        if (chosen < 0) throw new Fault('codec-open', FFmpegError.strerror(chosen), { blame: 'self' });
-      },
-    });
+  constructor(options: AudioEncoderOptions) {
+    this.channels = options.channels;
+    this.#options = options;
+    this.#firstSample = options.firstSample ?? Number.NEGATIVE_INFINITY;
+    this.#encoder = open(options);
     this.extradata = this.#encoder.extradata;
   }
 
@@ -97,26 +89,47 @@ export class AudioEncoder {
     this.#nextIndex = sampleIndex + AAC_BLOCK;
     this.#starts.push(sampleIndex);
     this.#silentBlocks = isSilent(sound) ? this.#silentBlocks + 1 : 0;
-    if (this.#silentUnit && this.#silentBlocks > SETTLED_BLOCKS) return this.#unitOf(this.#silentUnit);
-    const planes = this.#encoder.allocate(AAC_BLOCK);
-    sound.channels.forEach((samples, channel) => {
-      planes[channel]!.set(new Uint8Array(samples.buffer, samples.byteOffset, AAC_BLOCK * 4));
-    });
-    const start = this.#given;
-    this.#given += AAC_BLOCK;
-    const units = this.#unitsOf(this.#encoder.encode(start));
-    this.#silentUnit = this.#silentBlocks >= SETTLED_BLOCKS ? units.at(-1)?.data : undefined;
+    if (this.#silentUnit && this.#silentBlocks > SETTLED_BLOCKS) {
+      if (this.#options.freedInSilence && this.#silentBlocks > FREED_BLOCKS) this.close();
+      return this.#unitOf(this.#silentUnit);
+    }
+    const units = this.#unitsOf(this.#send(this.#settled(), sound));
+    // A view would keep what is encoded beside it in memory for as long as the silence lasts.
+    const silent = this.#silentBlocks >= SETTLED_BLOCKS ? units.at(-1)?.data : undefined;
+    this.#silentUnit = silent && inOwnMemory(silent);
     return units;
   }
 
   /** Ends the stream and returns what was held back. Only `close` may follow. */
   flush(): EncodedSample[] {
-    return this.#unitsOf(this.#encoder.flush());
+    return this.#unitsOf(this.#settled().flush());
   }
 
   /** Calling it again does nothing. */
   close(): void {
-    this.#encoder.close();
+    this.#encoder?.close();
+    this.#encoder = undefined;
+  }
+
+  /** The encoder; in place of one that was freed, one that has heard silence too, and holds as much of it back. */
+  #settled(): SoundEncoder {
+    if (this.#encoder) return this.#encoder;
+    const encoder = open(this.#options);
+    this.#encoder = encoder;
+    this.#given = 0;
+    const channels = Array.from({ length: this.channels }, () => new Float32Array(AAC_BLOCK));
+    for (let n = 0; n < SETTLED_BLOCKS; n++) this.#send(encoder, { channels, samples: AAC_BLOCK });
+    return encoder;
+  }
+
+  #send(encoder: SoundEncoder, { channels }: Sound): SoundPacket[] {
+    const planes = encoder.allocate(AAC_BLOCK);
+    channels.forEach((samples, channel) => {
+      planes[channel]!.set(new Uint8Array(samples.buffer, samples.byteOffset, AAC_BLOCK * 4));
+    });
+    const start = this.#given;
+    this.#given += AAC_BLOCK;
+    return encoder.encode(start);
   }
 
   #unitsOf(packets: SoundPacket[]): EncodedSample[] {
@@ -135,6 +148,26 @@ export class AudioEncoder {
     // A unit stands for all of its samples, where fewer were left at the end too.
     return start >= this.#firstSample ? [encodedSound({ start, samples: AAC_BLOCK, data })] : [];
   }
+}
+
+function open({ channels, bitrateKbps, frugal }: AudioEncoderOptions): SoundEncoder {
+  return new SoundEncoder({
+    codec: FF_ENCODER_AAC,
+    format: AV_SAMPLE_FMT_FLTP,
+    channels,
+    configure: (context) => {
+      context.bitRate = BigInt(bitrateKbps * 1000);
+      context.setFlags(AV_CODEC_FLAG_GLOBAL_HEADER);
+      if (frugal) {
+        context.setFlags(AV_CODEC_FLAG_QSCALE);
+        context.globalQuality = NOMINAL_QUALITY;
+      }
+      // FFmpeg's own choice, `twoloop`, takes twice to six times the CPU. At 48 kbit/s for a channel this one is 6 to
+      // 12 dB nearer to voices in most bands up to 6 kHz: `twoloop` puts noise in place of what is quiet.
+      const chosen = context.setOption('aac_coder', 'fast');
+      if (chosen < 0) throw new Fault('codec-open', FFmpegError.strerror(chosen), { blame: 'self' });
+    },
+  });
 }
 
 function isSilent({ channels }: Sound): boolean {

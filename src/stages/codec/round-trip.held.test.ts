@@ -363,6 +363,45 @@ describe('AAC', () => {
     expect(lostIn(540 * AAC_BLOCK)).toBeLessThan(Math.max(-60, lostIn(0) + 1));
   });
 
+  it.each([
+    [1, { bitrateKbps: 52, frugal: true }],
+    [2, { bitrateKbps: 128 }],
+  ] as const)('is freed in a long silence, and goes on as if it had not been, in %i channels', (channels, coding) => {
+    const sounding = wave(40 * AAC_BLOCK, (t) => 0.3 * Math.sin(2 * Math.PI * 440 * t));
+    const silence = 500 * AAC_BLOCK;
+    // It ends in the midst of a silence.
+    const signal = new Float32Array(3 * silence);
+    signal.set(sounding);
+    signal.set(sounding, sounding.length + silence);
+    const encode = (freedInSilence: boolean) => {
+      const free = vi.spyOn(CodecContext.prototype, 'freeContext');
+      const encoder = new AudioEncoder({ channels, ...coding, freedInSilence });
+      const samples: EncodedSample[] = [];
+      const freedAt: number[] = [];
+      for (let at = 0; at < signal.length; at += AAC_BLOCK) {
+        const sound = { channels: Array(channels).fill(signal.subarray(at, at + AAC_BLOCK)), samples: AAC_BLOCK };
+        samples.push(...encoder.encode(sound, at));
+        if (free.mock.calls.length > freedAt.length) freedAt.push(at / AAC_BLOCK);
+      }
+      samples.push(...encoder.flush());
+      const { extradata } = encoder;
+      encoder.close();
+      free.mockRestore();
+      return { samples, freedAt, heard: decodeAac(samples, extradata, channels) };
+    };
+    const kept = encode(false);
+    const freed = encode(true);
+    expect(kept.freedAt).toEqual([]);
+    // Two seconds after its sound ended.
+    expect(freed.freedAt).toEqual([40 + 93, 580 + 93]);
+    expect(freed.samples.map(({ ptsUs }) => ptsUs)).toEqual(kept.samples.map(({ ptsUs }) => ptsUs));
+    const second = [540 * AAC_BLOCK, 580 * AAC_BLOCK] as const;
+    const lostIn = (heard: Float32Array) =>
+      heard.slice(...second).reduce((sum, value, i) => sum + (value - sounding[i]!) ** 2, 0);
+    expect(lostIn(freed.heard)).toBeLessThanOrEqual(lostIn(kept.heard) * 1.01);
+    expect(freed.heard.subarray(583 * AAC_BLOCK).every((value) => value === 0)).toBe(true);
+  });
+
   it('refuses blocks of the wrong shape and gaps', () => {
     const encoder = new AudioEncoder({ channels: 2, bitrateKbps: 128 });
     const block = { channels: [new Float32Array(AAC_BLOCK), new Float32Array(AAC_BLOCK)], samples: AAC_BLOCK };
