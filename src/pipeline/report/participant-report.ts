@@ -87,7 +87,7 @@ export class ParticipantReport {
             worstRecordedOffsetMs: toMs(sync.worstOffsetUs),
           }
         : null,
-      tracks: this.#tracks.items.map((track) => track.report(untilUs)),
+      tracks: this.#tracks.items.filter((track) => !track.isEmpty).map((track) => track.report(untilUs)),
       moreTracks: this.#tracks.more + this.#unlisted,
     };
   }

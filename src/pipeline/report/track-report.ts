@@ -52,6 +52,11 @@ export class TrackReport {
     return this.#source !== undefined;
   }
 
+  /** Whether it was over before it was wanted, so that nothing of it is recorded. */
+  get isEmpty(): boolean {
+    return this.#end !== undefined && this.#end.atUs < this.startedUs;
+  }
+
   /** From now until `close`, counters and clock are read from `source`. */
   readFrom(source: TrackSource): void {
     this.#source = source;
@@ -89,9 +94,11 @@ export class TrackReport {
     this.#sounds?.onSound(sound);
   }
 
-  /** What comes later does not belong to the track; its line may still use what came before. The first end counts. */
+  /**
+   * What comes later does not belong to the track; its line may still use what came before. The earliest end counts.
+   */
   onEnd(atUs: RecordingUs, by: TrackEnd): void {
-    this.#end ??= { atUs, by };
+    if (!this.#end || atUs < this.#end.atUs) this.#end = { atUs, by };
   }
 
   /** The track is wanted again before its line was closed. */

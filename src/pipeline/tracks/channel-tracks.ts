@@ -216,8 +216,8 @@ export class ChannelTracks<L extends TrackLine> {
       if (change) this.#o.onStreamChange(change);
     }
     for (const entry of this.#entries.values()) {
-      if (entry.unwantedUs === Number.POSITIVE_INFINITY || !isWanted(entry.track)) continue;
-      if (!this.#isAdmitted(entry.track, fromUs)) continue;
+      if (entry.unwantedUs === Number.POSITIVE_INFINITY || entry.endedUs < Number.POSITIVE_INFINITY) continue;
+      if (!isWanted(entry.track) || !this.#isAdmitted(entry.track, fromUs)) continue;
       entry.sinceUs = fromUs;
       entry.unwantedUs = Number.POSITIVE_INFINITY;
       entry.report?.onResume();

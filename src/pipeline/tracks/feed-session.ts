@@ -239,6 +239,7 @@ export class FeedSession {
           const what = `the channel could not keep ${ms} ms of a track for the recorder`;
           emit({ type: 'degraded', what, count: event.packets });
         }
+        if (event.type === 'trackEnded') this.#fedBackUs.delete(event.track);
         taker.onEvent(event, atUs);
         this.#idle.onPresence(taker.count(), atUs);
       },
