@@ -37,7 +37,6 @@ export function runRecorder(
   environment: Pick<RecordingContext, 'useXAuthority' | 'startPusher'> = {},
 ): Promise<number> {
   const clock = systemClock;
-  if (mode === 'individual') Buffer.poolSize = PASSING_POOL_BYTES;
   // Our timers keep no process alive. When the server is killed its channel goes too, and without this port the
   // recorder would end in the middle of finishing its files.
   new MessageChannel().port1.on('message', () => {});
@@ -175,6 +174,10 @@ export function runRecorder(
     process.stderr.on('error', () => {});
     process.on('uncaughtException', failWithin);
     process.on('unhandledRejection', failWithin);
-    loadMode(mode).then(() => send({ type: 'ready', atMs: clock.nowMs(), generation: 0 }), fail);
+    loadMode(mode).then(() => {
+      // Constants of the modules lie in smaller pieces, which they keep for good.
+      if (mode === 'individual') Buffer.poolSize = PASSING_POOL_BYTES;
+      send({ type: 'ready', atMs: clock.nowMs(), generation: 0 });
+    }, fail);
   });
 }

@@ -5,6 +5,7 @@
  */
 import type { StreamUs } from '../../kernel/time.ts';
 import { SOUND_RATE } from '../../media/frame.ts';
+import { inOwnMemory } from '../../media/own-memory.ts';
 import type { EncodedSample } from '../../media/sample.ts';
 import { aacConfig } from '../../stages/mux/bitstream.ts';
 import type { PictureShape } from '../../stages/mux/slice-container.ts';
@@ -202,7 +203,11 @@ export class MergedFiles {
     group.bytes += sample.data.length;
     group.rest.push(sample);
     group.isWhole = group.rest.length < GROUP_PICTURES && group.bytes <= GROUP_BYTES;
-    if (!group.isWhole) group.rest = [];
+    if (group.isWhole) return;
+    group.rest = [];
+    // Until the next key frame it would keep everything in memory that came beside it.
+    const { key } = group;
+    group.key = { ...key, sample: { ...key.sample, data: inOwnMemory(key.sample.data) } };
   }
 
   /**

@@ -44,8 +44,8 @@ export class PassedVideo {
   readonly #o: PassedVideoOptions;
   readonly #runs: SliceRuns;
   #run: CurrentRun | undefined;
-  /** The last picture that was written. */
-  #last: EncodedSample | undefined;
+  /** The times of the last picture that was written: its data would be kept for as long as a camera is off. */
+  #last: Pick<EncodedSample, 'ptsUs' | 'dtsUs'> | undefined;
   #typicalUs = LAST_PICTURE_US;
   /** The pictures that files of a lost run hold already. */
   #known: KnownPictures | undefined;
@@ -64,8 +64,7 @@ export class PassedVideo {
     this.#known = new KnownPictures(lastUs, highestUs);
     if (!past.isOpen) return;
     this.#run = { track: Number.NaN, codec, shape, startUs: past.startUs };
-    const at = { ptsUs: lastUs, dtsUs: past.picture.decodedUs };
-    this.#last = { kind: 'video', ...at, durationUs: 0, keyFrame: false, data: Buffer.alloc(0) };
+    this.#last = { ptsUs: lastUs, dtsUs: past.picture.decodedUs };
   }
 
   /** True while nothing can be written before a key frame comes, or a slice waits for one to begin. */
@@ -125,9 +124,10 @@ export class PassedVideo {
       this.#breaking = false;
     } else if (this.#breaking) this.#keyFrameWanted = true;
     this.#stalled = false;
-    this.#last = { kind: 'video', ptsUs, dtsUs, durationUs: this.#typicalUs, keyFrame, data };
-    this.#runs.write(this.#last);
-    this.#o.onPicture?.({ sample: this.#last, codec, shape });
+    this.#last = { ptsUs, dtsUs };
+    const written: EncodedSample = { kind: 'video', ptsUs, dtsUs, durationUs: this.#typicalUs, keyFrame, data };
+    this.#runs.write(written);
+    this.#o.onPicture?.({ sample: written, codec, shape });
   }
 
   /** The picture is in a file of an earlier run; later pictures may refer to it. */
