@@ -126,10 +126,10 @@ export class ChildRun implements RecorderProcess {
   /** One more second has passed in which this process ran. */
   tick(): void {
     const { process, stopTimeoutMs } = this.#o;
+    // A process that is not ready has received nothing yet.
+    if (!process.isReady) return;
     if (this.#abortingTicks !== undefined && ++this.#abortingTicks * TICK_MS >= KILL_AFTER_MS) process.killFor(this);
     if (this.#stoppingTicks === undefined) return;
-    // A process that is not ready has not received the stop yet.
-    if (!process.isReady) this.#stoppingTicks = 0;
     const sinceMs = ++this.#stoppingTicks * TICK_MS;
     if (sinceMs >= stopTimeoutMs + KILL_AFTER_MS) process.killFor(this);
     else if (sinceMs >= stopTimeoutMs && this.#killedFor === undefined) {
