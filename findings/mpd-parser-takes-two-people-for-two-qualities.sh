@@ -2,9 +2,9 @@
 # mpd-parser 1.4.0 (video.js), with an MPD of FFmpeg 5.1.9 (Debian 12: 7:5.1.9-0+deb12u1), read on 2026-12-01.
 # An MPD tells by adaptation sets what can be chosen and by representations in how many qualities (ISO/IEC 23009-1
 # §5.3.3.1). mpd-parser puts adaptation sets of sound that have neither language nor label into one group, as renditions
-# of one sound, and all pictures into one list of qualities, whatever they show. A player that goes by it changes from
-# one speaker to the other when the bandwidth changes, and offers neither. A Label per adaptation set parts the sounds
-# again; pictures nothing parts.
+# of one sound, and all pictures into one list of qualities, whatever they show. So a player that goes by it has one
+# speaker to offer, and may change to the other with the bandwidth. A Label per adaptation set parts the sounds again;
+# pictures nothing parts.
 # Output seen:  2 people: 2 qualities of the picture, sounds: main (2 qualities); with labels: anna (1), bert (1)
 # Needs Debian's ffmpeg.
 set -euo pipefail
