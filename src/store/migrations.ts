@@ -1,6 +1,4 @@
 /** The tables, as numbered steps that are applied once each, in order, and that never change after a release. */
-import type { Database } from './database.ts';
-
 export const MIGRATIONS: readonly { name: string; statements: readonly string[] }[] = [
   {
     name: 'resources and tasks',
@@ -454,18 +452,3 @@ export const MIGRATIONS: readonly { name: string; statements: readonly string[] 
     ],
   },
 ];
-
-/** Applies what the database lacks, each migration in a transaction of its own. */
-export async function migrate(database: Database): Promise<void> {
-  await database.query('create table if not exists migrations (number integer primary key, name text not null)');
-  for (const [index, { name, statements }] of MIGRATIONS.entries()) {
-    const number = index + 1;
-    await database.transaction(async (inside) => {
-      // When several servers start at once, one applies a migration and the others wait here.
-      await inside.query('lock table migrations in exclusive mode');
-      if ((await inside.query('select 1 from migrations where number = $1', [number])).length > 0) return;
-      for (const statement of statements) await inside.query(statement);
-      await inside.query('insert into migrations (number, name) values ($1, $2)', [number, name]);
-    });
-  }
-}

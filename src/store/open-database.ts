@@ -3,7 +3,7 @@
  */
 import { Fault, messageOf } from '../kernel/fault.ts';
 import type { Database } from './database.ts';
-import { migrate } from './migrations.ts';
+import { migrate } from './migrate.ts';
 
 export type DatabaseOptions = {
   /** A postgres:// address, or empty for PGlite. */

@@ -8,7 +8,7 @@ import type { Resource } from '../session/ports.ts';
 import type { RunRecord } from '../session/run-record.ts';
 import { newTaskState, type Task, type TaskState } from '../session/task.ts';
 import type { Database } from './database.ts';
-import { migrate } from './migrations.ts';
+import { migrate } from './migrate.ts';
 import { openDatabase } from './open-database.ts';
 import type { Ownership } from './ownership.ts';
 import { RecordingTables } from './recording-tables.ts';

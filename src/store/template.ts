@@ -10,7 +10,8 @@ import { createRequire } from 'node:module';
 import { basename, dirname, join, relative } from 'node:path';
 import { PACKAGE_CACHE } from '../kernel/package-cache.ts';
 import { makeJobTables } from './jobs.ts';
-import { MIGRATIONS, migrate } from './migrations.ts';
+import { migrate } from './migrate.ts';
+import { MIGRATIONS } from './migrations.ts';
 import { isDatabase, isUnused, openPglite, SEAL, UNUSED } from './pglite.ts';
 
 /**
