@@ -1,7 +1,7 @@
 /**
  * The process that forks for the server (`forks.ts`). It stays small, so that a fork is soon over and no packets wait
- * for it. When the server is gone the children learn of it by the end of their channels, and this process ends after
- * them.
+ * for it. When the server is gone the children learn of it by the end of their channels, those without one are ended,
+ * and this process ends after them.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
@@ -74,7 +74,11 @@ process.on('message', (order: ForkOrder) => {
   else child.disconnect();
 });
 process.on('disconnect', () => {
-  for (const child of children.values()) if (child.connected) child.disconnect();
+  for (const child of children.values())
+    if (child.connected) child.disconnect();
+    // It works on what it was told on standard input. Nobody takes what it makes, and the next server has it made anew:
+    // beside that it would take time and disk for hours, and write where the new one does.
+    else if (child.stdin && child.pid !== undefined) signalGroup(child.pid, 'SIGKILL');
 });
 // Whoever signals all processes of a unit or a terminal means the server. This process ends when the server does.
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => {});

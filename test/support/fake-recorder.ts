@@ -60,5 +60,7 @@ process.on('message', (command: Command) => {
   }
   if (type === 'abort' && mode !== 'deafer') end(of, 'failed', command.why ?? '');
 });
+// No recorder, but a process that has no channel, and is at work for long.
+if (mode === 'works') setInterval(() => {}, 60_000);
 if (mode?.startsWith('deaf')) process.on('SIGTERM', () => {});
 if (mode !== 'silent') send({ type: 'ready' });
