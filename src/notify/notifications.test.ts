@@ -4,6 +4,7 @@ import { addRecording, noticeOf } from '../../test/support/stored-recording.ts';
 import { openTestDatabase } from '../../test/support/test-database.ts';
 import { WebhookReceiver } from '../../test/support/webhook-receiver.ts';
 import type { Notice } from '../contract/webhook/notice.ts';
+import type { Timer } from '../kernel/clock.ts';
 import { newHexId } from '../kernel/ids.ts';
 import type { Database } from '../store/database.ts';
 import type { Work } from '../store/jobs.ts';
@@ -20,6 +21,7 @@ class ManualJobs {
   broken = 0;
   #work: Work | undefined;
   #turns = new Map<string, Promise<void>>();
+  #waiting: Timer[] = [];
   #again = new Set<string>();
   #abort = new AbortController();
   #closed = false;
@@ -33,7 +35,7 @@ class ManualJobs {
     this.#work = work;
   }
   async enqueue(key: string, delayMs = 0): Promise<void> {
-    if (delayMs > 0) this.clock.after(delayMs, () => this.#turn(key));
+    if (delayMs > 0) this.#waiting.push(this.clock.after(delayMs, () => this.#turn(key)));
     else this.#turn(key);
   }
   async hasten(key: string): Promise<void> {
@@ -43,6 +45,10 @@ class ManualJobs {
     this.#closed = true;
     this.#abort.abort(new Error('the server is ending'));
     await this.idle();
+  }
+  /** Has no turn that waits come any more. */
+  forget(): void {
+    for (const waiting of this.#waiting.splice(0)) waiting.cancel();
   }
   /** Resolves when all turns have ended that need no more time. */
   async idle(): Promise<void> {
@@ -245,6 +251,27 @@ describe.each(targets)('%s', (_name, url) => {
     await begin();
     expect(sequences()).toEqual([0, 1, 2]);
     expect(await listed()).toMatchObject([{ attempts: 1 }, { attempts: 2 }, { attempts: 1 }]);
+  });
+
+  test('a clock that was set back by an hour, before a start or after it, holds nothing up', async () => {
+    await begin();
+    receiver.behave = () => 503;
+    await tell(noticeOf(sid, 0));
+    await notifications.close();
+    receiver.behave = () => 200;
+    clock = new ManualClock(clock.nowMs() - HOUR);
+    await begin();
+    expect(sequences()).toEqual([0]);
+    receiver.behave = () => 503;
+    await tell(noticeOf(sid, 1));
+    // As if it had been written before the clock was set back, and the job that waits had been as well.
+    await database.query('update events set next_attempt_ms = $1 where next_attempt_ms is not null', [
+      clock.nowMs() + HOUR,
+    ]);
+    jobs.forget();
+    receiver.behave = () => 200;
+    await pass(60_000, 30_000);
+    expect(sequences()).toEqual([0, 1]);
   });
 
   test('closing in the middle of a sending neither counts nor loses it', async () => {

@@ -1,14 +1,15 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { expect, onTestFinished, test } from 'vitest';
 import { freeTcpPort, freeUdpPort } from '../../../test/support/server-process.ts';
+import { LOCK_NAME } from '../data-dir-lock.ts';
 
-/** Starts a server on a new data folder; resolves with it once it runs, when it prints its address. */
-async function started(flags: string[] = [], env: Record<string, string> = {}) {
+/** Begins to start a server on a new data folder. */
+async function begin(flags: string[] = [], env: Record<string, string> = {}) {
   const dataDir = mkdtempSync(join(tmpdir(), 'aircheck-serve-'));
   const server = spawn(process.execPath, [...flags, join(import.meta.dirname, 'main.ts'), 'serve'], {
     env: {
@@ -25,9 +26,31 @@ async function started(flags: string[] = [], env: Record<string, string> = {}) {
     server.kill('SIGKILL');
     rmSync(dataDir, { recursive: true, force: true });
   });
+  return { server, dataDir };
+}
+
+/** The same; resolves with it once it runs, when it prints its address. */
+async function started(...how: Parameters<typeof begin>) {
+  const { server } = await begin(...how);
   await once(createInterface({ input: server.stdout }), 'line');
   return server;
 }
+
+test('a server that is told to end while it starts ends in order', { timeout: 60_000 }, async () => {
+  const { server, dataDir } = await begin();
+  const ended = once(server, 'exit');
+  // It has its data folder, and opens the database.
+  await expect.poll(() => existsSync(join(dataDir, LOCK_NAME)), { timeout: 30_000, interval: 5 }).toBe(true);
+  server.kill('SIGTERM');
+  expect(await ended).toEqual([0, null]);
+});
+
+test('a server whose terminal is closed ends in order', { timeout: 60_000 }, async () => {
+  const server = await started();
+  const ended = once(server, 'exit');
+  server.kill('SIGHUP');
+  expect(await ended).toEqual([0, null]);
+});
 
 test('a server whose words nobody reads any more ends in order', { timeout: 60_000 }, async () => {
   const server = await started();

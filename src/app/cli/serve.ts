@@ -1,10 +1,12 @@
-/** `aircheck serve`: runs a server until SIGTERM or SIGINT, and prints its address on standard output. */
+/** `aircheck serve`: runs a server until a signal ends it, and prints its address on standard output. */
 import { flushCompileCache } from 'node:module';
 import { loadConfig, unknownVariables } from '../../config/load.ts';
+import { systemClock } from '../../kernel/clock.ts';
 import { messageOf } from '../../kernel/fault.ts';
 import { compiledFolder } from '../compiled.ts';
 import { makeDataDir } from '../credentials.ts';
 import { takeGround } from '../ground.ts';
+import { END_SIGNALS, EndSignals } from './end-signals.ts';
 import { becomeSmall } from './small-process.ts';
 
 /** Exit code after an uncaught error. */
@@ -16,7 +18,11 @@ export async function serve(): Promise<void> {
   const config = loadConfig();
   makeDataDir(config.dataDir);
   becomeSmall(compiledFolder(config.dataDir));
-  for (const words of unknownVariables()) process.stderr.write(`aircheck: ${words}\n`);
+  const say = (words: string) => process.stderr.write(`aircheck: ${words}\n`);
+  const signals = new EndSignals({ clock: systemClock, say, endNow: () => process.exit(1) });
+  // Before anything that takes time: the first process of a container is given no signal that it does not listen for.
+  for (const signal of END_SIGNALS) process.on(signal, () => signals.take(signal));
+  for (const words of unknownVariables()) say(words);
   const ground = await takeGround(config);
   const [{ createServer }, { greeting }] = await Promise.all([import('../server.ts'), import('./greeting.ts')]);
   const server = await createServer(config, ground);
@@ -33,27 +39,17 @@ export async function serve(): Promise<void> {
   process.on('uncaughtException', fail);
   process.on('unhandledRejection', fail);
 
-  let signals = 0;
-  const end = (signal: string) => {
-    signals++;
-    if (signals > 1) {
-      process.stderr.write('aircheck: ended at once; the next start uploads what is left\n');
-      process.exit(1);
-    }
-    process.stderr.write(`aircheck: ${signal}: finishing recordings; a second signal ends at once\n`);
+  const end = () => {
     server.close().then(
       () => process.exit(failed ? FAILED : 0),
       (error) => {
-        process.stderr.write(`aircheck: not ended cleanly: ${messageOf(error)}\n`);
+        say(`not ended cleanly: ${messageOf(error)}`);
         process.exit(1);
       },
     );
   };
-  process.on('SIGTERM', end);
-  process.on('SIGINT', end);
   // Node keeps compiled code as a process ends, and one that is killed would leave none. Where all is kept already this
   // does nothing.
   flushCompileCache();
-  // Whoever reads the address may send a signal at once.
-  process.stdout.write(greeting(server));
+  if (signals.started(end)) process.stdout.write(greeting(server));
 }

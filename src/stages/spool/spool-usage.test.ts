@@ -33,3 +33,10 @@ test('counts what is finished and what is being written, and files that runs sha
   rmSync(join(root, FIRST), { recursive: true });
   expect(await usage.measure()).toEqual(new Map([[SECOND, 0]]));
 });
+
+test('what cannot be read keeps nothing else from being counted', async () => {
+  const one = await createRunFolder(root, FIRST, 1);
+  writeFileSync(join(one, 'x_0.ts'), Buffer.alloc(1000));
+  writeFileSync(join(root, SECOND), 'no folder at all');
+  expect((await new SpoolUsage(root).measure()).get(FIRST)).toBe(1000);
+});

@@ -1,4 +1,4 @@
-import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -68,8 +68,10 @@ describe('the journal', () => {
     await note(...files.slice(1), files[1]!);
     rmSync(join(dir, 'x_1.ts'));
     appendFileSync(join(dir, 'x_2.ts'), 'more');
-    const { files: found, problems } = await readSpool(dir);
+    const { files: found, problems, leftovers } = await readSpool(dir);
     expect(found).toEqual([files[0], files[3]]);
+    // What there is of it is nowhere else.
+    expect(leftovers).toEqual(['x_2.ts']);
     expect(problems).toHaveLength(7);
     expect(problems.slice(0, 4).every((p) => p.includes('is not a record of a file'))).toBe(true);
     expect(problems[4]).toMatch(/^line 6 .*x_1\.ts cannot be read/);
@@ -88,6 +90,9 @@ describe('the journal', () => {
   test('names what a crash left unfinished', async () => {
     writeFileSync(join(dir, 'x_0.mp4.part'), '');
     writeFileSync(join(dir, 'x_9.ts.part'), '');
+    // Whatever somebody put there is none of ours.
+    mkdirSync(join(dir, 'x_1.ts.part'));
+    symlinkSync(join(dir, 'nowhere'), join(dir, 'x_2.mp4'));
     expect((await readSpool(dir)).leftovers).toEqual(['x_0.mp4.part', 'x_9.ts.part']);
   });
 
