@@ -37,12 +37,12 @@ async function firstPart(size, options = {}) {
   await once(server, 'listening');
   const keys = { accessKey: 'a', secretKey: 'b', region: 'us-east-1' };
   const client = new Client({ endPoint: '127.0.0.1', port: server.address().port, useSSL: false, ...keys, ...options });
-  const put = client.putObject('films', 'x.mp4', source, size).catch(() => {});
+  // What becomes of the upload when the store goes away is of no matter here.
+  client.putObject('films', 'x.mp4', source, size).catch(() => {});
   const length = await first;
   source.destroy();
   server.closeAllConnections();
   server.close();
-  await put;
   return `${length / mib} MiB`;
 }
 const line =
