@@ -39,20 +39,16 @@ async function measureRecording(dir: string, finished: Map<string, number>): Pro
     for (const run of await runFolders(dir))
       for (const name of await readdir(run)) {
         if (finished.has(name)) continue;
-        const found = await stat(join(run, name)).catch(whenGone);
+        const found = await stat(join(run, name)).catch(() => undefined);
         if (!found?.isFile()) continue;
         if (FINISHED.test(name)) finished.set(name, found.size);
         else growing.set(name, Math.max(found.size, growing.get(name) ?? 0));
       }
-  } catch (error) {
-    // A recording may end meanwhile, and its folder with it.
-    whenGone((error as Error).cause ?? error);
+  } catch {
+    // A recording may end meanwhile, and its folder with it. And one that cannot be read, as another user's, must not
+    // keep the disk from being watched.
   }
   let bytes = 0;
   for (const size of [...finished.values(), ...growing.values()]) bytes += size;
   return bytes;
-}
-
-function whenGone(error: unknown): undefined {
-  if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
 }
