@@ -151,6 +151,7 @@ const DEFAULT_WAITS = { firstMs: 1_000, longestMs: 600_000 };
 /** When a receiver comes back, many recordings must not send to it at the same moment. */
 const JITTER = 0.2;
 
-function longestWaitMs(retry: RetryRule): number {
+/** The longest wait that is ever set before an event is sent again. */
+export function longestWaitMs(retry: RetryRule): number {
   return (retry.longestMs ?? DEFAULT_WAITS.longestMs) * (1 + JITTER);
 }

@@ -8,7 +8,7 @@ import { messageOf } from '../kernel/fault.ts';
 import type { SessionLog } from '../session/ports.ts';
 import type { KeyedJobs } from '../store/jobs.ts';
 import type { EventFilter, Outbox, OutboxTables, StoredEvent } from '../store/outbox-tables.ts';
-import { Delivery, type RetryRule, wants } from './delivery.ts';
+import { Delivery, longestWaitMs, type RetryRule, wants } from './delivery.ts';
 import { createSender, type Sent, type Webhook } from './sender.ts';
 
 export type NotificationsOptions = {
@@ -145,11 +145,14 @@ export class Notifications {
   }
 
   async #sweep(): Promise<void> {
-    const { tables, clock, log } = this.#options;
+    const { tables, clock, log, retry } = this.#options;
     if (!this.#begun || this.#sweeping || this.#ending.signal.aborted) return;
     this.#sweeping = true;
     try {
       for (const sid of await tables.dueSids(clock.nowMs(), SWEEP_RECORDINGS)) await this.#enqueue(sid);
+      // The clock was set back, and the jobs of these wait by it as well.
+      const farMs = clock.nowMs() + longestWaitMs(retry);
+      for (const sid of await tables.dueAfter(farMs, SWEEP_RECORDINGS)) await this.#enqueue(sid, 'now');
     } catch (error) {
       log.warn({ why: messageOf(error) }, 'the outbox cannot be read; it is tried again');
     } finally {

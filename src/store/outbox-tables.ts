@@ -112,6 +112,17 @@ export class OutboxTables {
     return rows.map((row) => String(row['sid']));
   }
 
+  /** Recordings whose first pending event is due after `ms`; the longest wait comes first. */
+  async dueAfter(ms: number, limit: number): Promise<string[]> {
+    const rows = await this.#database.query(
+      `select sid from (
+         select distinct on (sid) sid, position, next_attempt_ms from events where state = 'pending' order by sid, sequence
+       ) as heads where next_attempt_ms > $1 order by position limit $2`,
+      [ms, limit],
+    );
+    return rows.map((row) => String(row['sid']));
+  }
+
   /** Whether anything is pending, due or not. */
   async hasPending(): Promise<boolean> {
     return (await this.#database.query(`select 1 from events where state = 'pending' limit 1`)).length > 0;
