@@ -82,7 +82,10 @@ export type SpoolContents = {
   files: SpooledFile[];
   /** Each journal line that could not be used, and why, in words. */
   problems: string[];
-  /** Names of files that a crash left unfinished (`.part`), or finished but not in the journal. */
+  /**
+   * Names of files that a crash left unfinished (`.part`), or finished but not in the journal, and of those that are
+   * there otherwise than the journal says: what is left of them is nowhere else.
+   */
   leftovers: string[];
 };
 
@@ -98,14 +101,14 @@ export async function readSpool(dir: string): Promise<SpoolContents> {
   let names: string[];
   let text: string;
   try {
-    names = await readdir(dir);
+    const entries = await readdir(dir, { withFileTypes: true });
+    names = entries.filter((entry) => entry.isFile()).map(({ name }) => name);
     text = names.includes(JOURNAL_NAME) ? await readFile(join(dir, JOURNAL_NAME), 'utf8') : '';
   } catch (cause) {
     throw new Fault('spool-unreadable', `cannot read the spool ${dir}: ${messageOf(cause)}`, { blame: 'self', cause });
   }
   const files = new Map<string, SpooledFile>();
   const problems: string[] = [];
-  const listed = new Set<string>();
   const lines = text.split('\n');
   for (const [i, line] of lines.entries()) {
     if (line === '') continue;
@@ -115,12 +118,11 @@ export async function readSpool(dir: string): Promise<SpoolContents> {
       if (!isTorn) problems.push(`line ${i + 1} of ${JOURNAL_NAME} is not a record of a file`);
       continue;
     }
-    listed.add(file.name);
     const problem = files.has(file.name) ? 'is listed twice' : await whyNotWhole(dir, file);
     if (problem) problems.push(`line ${i + 1} of ${JOURNAL_NAME}: ${file.name} ${problem}`);
     else files.set(file.name, file);
   }
-  const leftovers = names.filter((name) => name.endsWith('.part') || (MEDIA.test(name) && !listed.has(name)));
+  const leftovers = names.filter((name) => name.endsWith('.part') || (MEDIA.test(name) && !files.has(name)));
   return { files: [...files.values()], problems, leftovers: leftovers.sort() };
 }
 
