@@ -133,7 +133,7 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
     const database = await ground.database;
     const isInFleet = config.fleetKey.length > 0;
 
-    const folder = folderIdentity(config.dataDir);
+    const folder = await folderIdentity(config.dataDir, database);
     await requireNoTwin(database, folder, join(config.dataDir, 'folder-id'), machineClock);
     const bootId = readBootId();
     const processWatch = new ProcessWatch(machineClock);
