@@ -19,7 +19,7 @@ import {
   runFolder,
   runFolders,
 } from '../stages/spool/recording-spool.ts';
-import { freeSpoolFolder, removeSpoolFolder, spooledSids } from '../stages/spool/spool-folder.ts';
+import { removeSpoolFolder, spooledSids, sweepFreed } from '../stages/spool/spool-folder.ts';
 
 export function channelPort(
   rooms: Pick<Rooms, 'requestKeyFrames'>,
@@ -91,7 +91,7 @@ export function spoolPort(root: string, minFreeBytes: number): SpoolPort {
       return { dir, file: await writeReport(dir, baseName, report) };
     },
     remove: (sid) => removeSpoolFolder(pathOf(sid)),
-    free: (sid) => freeSpoolFolder(pathOf(sid)),
+    sweep: () => sweepFreed(root),
     async keepLeft(sid, generation, report) {
       const dir = runFolder(root, sid, generation);
       await mkdir(dir, { recursive: true, mode: 0o700 });

@@ -132,14 +132,14 @@ class Strays {
     if (kept.length > 0 || accepted)
       log.warn({ sid, files: kept }, `files that are proved to be nowhere else are kept in ${spool.pathOf(sid)}`);
     // The recording may have come back to this node just now; what it reads from its spool must stay.
-    else if (!isHeld(sid)) await spool.free(sid);
+    else if (!isHeld(sid)) await spool.remove(sid);
   }
 
   /** The recording's files are deleted, or about to be: what this node has goes as well. */
   async #drop(sid: string, backedUp: readonly string[]): Promise<void> {
     const { tables, spool, clock, log } = this.#options;
     await this.#removeCopies(sid, backedUp);
-    await spool.free(sid);
+    await spool.remove(sid);
     await tables.setStored(sid, clock.nowMs(), undefined);
     await tables.setMended(sid, undefined);
     log.info({ sid }, 'what this node had of a recording is removed: its files were deleted meanwhile');

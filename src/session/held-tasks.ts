@@ -35,6 +35,7 @@ export class HeldTasks {
   /** Whether other nodes are to take over what is recorded here. */
   #isOffering = false;
   readonly #leaving = new LeavingTasks();
+  #tidying: Promise<void> | undefined;
 
   /** @param resources keeps the resources of the tasks, and forgets them with the tasks */
   constructor(ports: TaskPorts, resources: Resources) {
@@ -101,8 +102,31 @@ export class HeldTasks {
     // After a power cut the database may lack the last seconds (ADR 0013), and so a recording that had just begun.
     for (const sid of await store.unknownOf(await spool.sids()))
       log.warn({ sid }, `the database knows no such recording; its files stay in ${spool.pathOf(sid)}`);
+    // Not awaited: it may be a day's recording, and calls wait for this server.
+    this.#tidying = this.#tidy();
     if (!store.shared) return;
     this.#claims = clock.every(CLAIM_EVERY_MS, () => this.#look());
+  }
+
+  /**
+   * Removes what a server that died left on the spool of recordings that had ended, all of whose files are where they
+   * belong. Nobody else would: it would take room for ever, and count as what recordings may take.
+   */
+  async #tidy(): Promise<void> {
+    const { store, spool, log } = this.#ports;
+    try {
+      await spool.sweep();
+      for (const sid of await store.storedOf(await spool.sids())) {
+        if (this.#closing) return;
+        const { leftovers } = await spool.read(sid);
+        // What a crash left unfinished is nowhere else.
+        if (leftovers.every(({ bytes }) => bytes === 0)) await spool.remove(sid);
+      }
+    } catch (error) {
+      const text =
+        'what is left on the spool of recordings that have ended cannot be removed; the next start tries again';
+      log.warn({ error: messageOf(error) }, text);
+    }
   }
 
   #look(): void {
@@ -152,6 +176,7 @@ export class HeldTasks {
    */
   async close(timeoutMs: number): Promise<void> {
     this.#closing = true;
+    await this.#tidying;
     await this.#claiming;
     const runners = [...this.#runners.values()];
     for (const runner of runners) void runner.dispatch({ type: 'shutdownRequested' });

@@ -123,6 +123,8 @@ export type RecordingStore = {
   claimTasks(spooled: readonly string[]): Promise<ClaimedTasks>;
   /** Which of these recordings are not in the database, neither running nor ended. */
   unknownOf(sids: readonly string[]): Promise<string[]>;
+  /** Which of these recordings of this server have ended, with all files in their own store or in the backup store. */
+  storedOf(sids: readonly string[]): Promise<string[]>;
   /**
    * Has another node take over tasks of this server, or keeps them here again. Resolves to those that are still this
    * server's.
@@ -322,9 +324,10 @@ export type SpoolPort = {
   keepLeft(sid: string, generation: number, report: QualityReport): Promise<string>;
   /** Writes a quality report into the folder of a run, which is made when it is missing. */
   writeReport(sid: string, generation: number, baseName: string, report: QualityReport): Promise<RunFile>;
-  remove(sid: string): Promise<void>;
   /** Removes a recording's folder, of which nothing is seen any more once this is called. */
-  free(sid: string): Promise<void>;
+  remove(sid: string): Promise<void>;
+  /** Removes what a crash left of folders that were being removed. */
+  sweep(): Promise<void>;
 };
 
 /** The part of a pino logger that the session uses. */

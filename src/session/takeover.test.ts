@@ -35,6 +35,21 @@ describe('after a crash of the server', () => {
     expect(world.store.tasks.has(task.sid)).toBe(true);
   });
 
+  test('what is left of a recording that had ended, with all its files stored, is removed', async () => {
+    const { task } = await left({ phase: 'ended', status: 8, uploadedTo: 'uploaded' });
+    expect(world.removed).toEqual([task.sid]);
+  });
+
+  test.each([
+    ['that only its store’s word says to be stored', { uploadedTo: 'unknown' as const }, []],
+    ['that was given up', { uploadedTo: undefined }, []],
+    ['of which a crash left something unfinished', { uploadedTo: 'uploaded' as const }, ['half.ts.part']],
+  ])('what is left of a recording that had ended stays, %s', async (_which, state, leftovers) => {
+    world.leftovers = leftovers;
+    await left({ phase: 'ended', status: 8, ...state });
+    expect(world.removed).toEqual([]);
+  });
+
   async function orphanEnds(): Promise<void> {
     world.alive.delete(99);
     world.clock.advance(500);

@@ -115,6 +115,29 @@ describe.each(targets)('%s', (_name, url) => {
     expect(await store.findRunning(made.appid, 'ch1', '1')).toBe(task.sid);
   });
 
+  test('knows which recordings have ended with all their files where they belong', async () => {
+    const ended = async (state: Partial<TaskState>) => {
+      const task = taskOf(await resource());
+      await store.addTask(task, newTaskState());
+      await store.saveState(holdOf(task), { ...newTaskState(), phase: 'ended', status: 8, ...state }, 20);
+      return task.sid;
+    };
+    const stored = [await ended({ uploadedTo: 'uploaded' }), await ended({ uploadedTo: 'backuped' })];
+    const strayed = await ended({ uploadedTo: 'uploaded' });
+    await database.query('insert into strays (sid, folder, since_ms) values ($1, $2, 1)', [strayed, ownership.folder]);
+    const others = [
+      await ended({ uploadedTo: 'unknown' }),
+      await ended({}),
+      await ended({ phase: 'uploading', status: 7, uploadedTo: 'uploaded' }),
+    ];
+    const found = await store.storedOf([...others, ...stored, strayed, newSid()]);
+    expect(found.toSorted()).toEqual(stored.toSorted());
+    // They lie on the disk of another server.
+    const elsewhere = await beginOwner(database);
+    expect(await new RecordingTables(database, elsewhere, vault).storedOf(stored)).toEqual([]);
+    await elsewhere.close();
+  });
+
   test('with its days a recording keeps what opens its store after its end, sealed and as update has renewed it', async () => {
     const kept = async (sid: string) =>
       (await database.query('select days, rule, storage from retentions where sid = $1', [sid]))[0];

@@ -29,6 +29,7 @@ import { addRetention } from './retention-tables.ts';
 import { toRun } from './run-row.ts';
 import { lockStarts, runningElsewhere } from './running-elsewhere.ts';
 import { openDocument, sealDocument } from './sealed-document.ts';
+import { storedOf } from './stored-recordings.ts';
 import type { Vault } from './vault.ts';
 
 /** Unused resources are forgotten this long after their last possible start. */
@@ -412,6 +413,10 @@ export class RecordingTables implements RecordingStore {
     const rows = await this.#database.query('select sid from tasks where sid = any($1)', [[...sids]]);
     const known = new Set(rows.map((row) => String(row['sid'])));
     return sids.filter((sid) => !known.has(sid));
+  }
+
+  storedOf(sids: readonly string[]): Promise<string[]> {
+    return storedOf(this.#database, this.#ownership.folder, sids);
   }
 
   offer(sids: readonly string[], offered: boolean): Promise<string[]> {

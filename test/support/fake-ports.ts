@@ -246,6 +246,12 @@ export class FakeStore {
   async unknownOf(sids: readonly string[]): Promise<string[]> {
     return sids.filter((sid) => !this.tasks.has(sid));
   }
+  async storedOf(sids: readonly string[]): Promise<string[]> {
+    return sids.filter((sid) => {
+      const { phase, uploadedTo } = this.tasks.get(sid)?.state ?? {};
+      return phase === 'ended' && (uploadedTo === 'uploaded' || uploadedTo === 'backuped');
+    });
+  }
   /** Tasks that other servers may take over. */
   readonly offered = new Set<string>();
   async offer(sids: readonly string[], offered: boolean): Promise<string[]> {
@@ -403,7 +409,7 @@ export class FakeWorld {
           return { dir: `/spool/${sid}/${generation}`, file };
         },
         remove: async (sid) => void this.removed.push(sid),
-        free: async (sid) => void this.removed.push(sid),
+        sweep: async () => {},
         keepLeft: async (sid, generation, report) => {
           this.left.set(sid, report);
           this.runs.set(sid, [...(this.runs.get(sid) ?? []), generation]);

@@ -1,7 +1,7 @@
 /** The folders of recordings on the server's disk: which there are, how much room is left, and their removal. */
 import { renameSync } from 'node:fs';
 import { readdir, rm, statfs } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 
 /** The recordings that have a folder in `spoolRoot`; none when that does not exist. Throws when it cannot be read. */
 export async function spooledSids(spoolRoot: string): Promise<string[]> {
@@ -19,27 +19,42 @@ export async function freeBytes(path: string): Promise<number> {
   return bavail * bsize;
 }
 
-/**
- * Removes a recording's folder with everything in it. Call it when every file is stored. Does nothing when it is gone.
- */
-export async function removeSpoolFolder(dir: string): Promise<void> {
-  await rm(dir, { recursive: true, force: true });
-}
-
 /** Ends the name of a folder that is being removed. */
 const FREED = '.freed';
 
 /**
- * Removes a recording's folder as `removeSpoolFolder` does, so that nobody who looks for it after this call finds a
- * part of it. What a crash leaves of it goes with the next call for any folder beside it.
+ * Removes a recording's folder with everything in it, so that nobody who looks for it after this call finds a part of
+ * it. Call it when every file is stored. Does nothing when it is gone. What a crash leaves of it goes with
+ * `removeFreed` and `sweepFreed`.
  */
-export async function freeSpoolFolder(dir: string): Promise<void> {
-  renameSync(dir, `${dir}${FREED}`);
-  const root = dirname(dir);
-  for (const name of await readdir(root)) if (name.endsWith(FREED)) await removeSpoolFolder(join(root, name));
+export async function removeSpoolFolder(dir: string): Promise<void> {
+  if (!rename(dir)) {
+    // What a crash left of a folder of this name keeps it from being renamed.
+    await removeFreed(dir);
+    rename(dir);
+  }
+  await removeFreed(dir);
 }
 
-/** Removes what a crash left of a folder that was being freed. */
+/** Whether it has its other name, or is gone. */
+function rename(dir: string): boolean {
+  try {
+    renameSync(dir, `${dir}${FREED}`);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOTEMPTY' || code === 'EEXIST') return false;
+    if (code !== 'ENOENT') throw error;
+  }
+  return true;
+}
+
+/** Removes what a crash left of a folder that was being removed. */
 export async function removeFreed(dir: string): Promise<void> {
-  await removeSpoolFolder(`${dir}${FREED}`);
+  await rm(`${dir}${FREED}`, { recursive: true, force: true });
+}
+
+/** Does the same for all folders in `spoolRoot`. */
+export async function sweepFreed(spoolRoot: string): Promise<void> {
+  for (const name of await readdir(spoolRoot))
+    if (name.endsWith(FREED)) await rm(join(spoolRoot, name), { recursive: true, force: true });
 }
