@@ -1,8 +1,7 @@
 /** createServer: the one place where the control process is put together. It is taken apart in the reverse order. */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
+import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { feedDirOf } from '../channel/room/feed-socket.ts';
 import { Rooms } from '../channel/room/rooms.ts';
 import type { AppDirectory } from '../channel/whip/apps.ts';
 import { WhipEndpoint } from '../channel/whip/endpoint.ts';
@@ -17,7 +16,7 @@ import { metricsRoute, openMetricsPort } from '../http/metrics.ts';
 import { nodesRoute } from '../http/nodes.ts';
 import { publishPageRoutes } from '../http/publish-page.ts';
 import { recordingApi } from '../http/recording-api.ts';
-import { buildHttp, listen } from '../http/server.ts';
+import { buildHttp, listen, urlOf } from '../http/server.ts';
 import { isPlainBeyondLoopback, readTls } from '../http/tls.ts';
 import { traceCalls } from '../http/trace-calls.ts';
 import { type WhipOptions, whipRoutes } from '../http/whip.ts';
@@ -84,6 +83,11 @@ export type AircheckServer = {
    * same end.
    */
   close(): Promise<void>;
+  /**
+   * Ends everything but recordings: recorders finish their files, publishers are let go, and no recording is noted as
+   * ended, so the next start goes on with each.
+   */
+  leave(): Promise<void>;
   /**
    * After an uncaught error: takes no more calls and lets recorders finish their files. No recording is noted as ended,
    * so the next start goes on with each. Resolves when the process may end.
@@ -428,9 +432,11 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
     http.register(docsRoutes);
     // The port is taken before recordings are taken up; without it they would have to be ended again.
     await listen(http, config);
-    const url = urlOf(http.server.address() as AddressInfo, tls ? 'https' : 'http');
+    const url = urlOf(http, tls ? 'https' : 'http');
     const nodeUrl = await joined?.listen(api, whipOptions, ready.promise);
-    endings.push(() => recordings.close(0));
+    let closing: Promise<void> | undefined;
+    // Where the start fails.
+    endings.push(() => closing === undefined && recordings.close(0));
     try {
       await recordings.recover();
       await mixes.start();
@@ -451,21 +457,32 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
     }
     ready.resolve();
     supervisor.warmUp();
-    // Begun last and ended first: calls that wait for a stop are still answered.
-    endings.push(() => recordings.close(config.shutdownTimeoutS * 1000));
-    // Other nodes take what is new, and what can move, while this one ends what it has.
-    endings.push(() => joined?.handOver());
-    endings.push(() => drain(true));
+    // Before anything else ends: calls that wait for a stop are still answered.
+    const finish = async () => {
+      await drain(true);
+      // Other nodes take what is new, and what can move, while this one ends what it has.
+      await joined?.handOver();
+      await recordings.close(config.shutdownTimeoutS * 1000);
+    };
+    const leave = async () => {
+      recordings.drain(true);
+      await supervisor.release(config.recorderStopTimeoutS * 1000);
+      await recordings.leave();
+    };
 
-    let closing: Promise<void> | undefined;
+    const endBy = (first: () => Promise<void>) => {
+      if (!closing) {
+        endings.push(first);
+        closing = end();
+      }
+      return closing;
+    };
     return {
       url,
       config,
       madeCredentials: made,
-      close: () => {
-        closing ??= end();
-        return closing;
-      },
+      close: () => endBy(finish),
+      leave: () => endBy(leave),
       async fail(error) {
         log.fatal({ err: error }, 'an error that nobody caught: the server ends, and recorders finish their files');
         void http.close().catch(() => {});
@@ -476,20 +493,4 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
     await end();
     throw error;
   }
-}
-
-/**
- * The folder of the feeds' sockets. A socket needs a short path, which the data folder may not have. A temporary folder
- * is the second choice, because machines clean out what looks unused there.
- */
-function feedDirOf(dataDir: string): string {
-  const own = join(dataDir, 'feeds');
-  return Buffer.byteLength(own) <= 80 ? own : mkdtempSync(join(tmpdir(), 'aircheck-'));
-}
-
-/** An address at which this machine reaches the server. */
-function urlOf({ address, family, port }: AddressInfo, scheme: 'http' | 'https'): string {
-  const host =
-    address === '0.0.0.0' ? '127.0.0.1' : address === '::' ? '[::1]' : family === 'IPv6' ? `[${address}]` : address;
-  return `${scheme}://${host}:${port}`;
 }

@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
-import type { Socket } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import {
   type FastifyBaseLogger,
   type FastifyInstance,
@@ -103,6 +103,14 @@ export async function listen(
     const message = `cannot listen on TCP ${host}:${port}: ${messageOf(cause)}. Set ${settings}.`;
     throw new Fault('port-unusable', message, { blame: 'caller', cause });
   }
+}
+
+/** An address at which this machine reaches a server whose port is open. */
+export function urlOf({ server }: FastifyInstance, scheme: 'http' | 'https'): string {
+  const { address, family, port } = server.address() as AddressInfo;
+  const host =
+    address === '0.0.0.0' ? '127.0.0.1' : address === '::' ? '[::1]' : family === 'IPv6' ? `[${address}]` : address;
+  return `${scheme}://${host}:${port}`;
 }
 
 /**

@@ -185,14 +185,32 @@ export class HeldTasks {
       timeoutMs,
       ended.then(() => this.#leaving.gone()),
     );
-    this.#claims?.cancel();
-    this.#leaseEnd?.cancel();
-    await this.#claiming;
+    await this.#endClaims();
     for (const runner of this.#runners.values()) {
       const { sid } = runner.task;
       this.#ports.log.warn({ sid }, 'not all files are uploaded; the next start of the server goes on with them');
       runner.abandon();
     }
+  }
+
+  /**
+   * Lets go of all tasks as they are: none is noted as ended, so that the next server goes on with each. Recorders must
+   * have been let go before.
+   */
+  async leave(): Promise<void> {
+    this.#closing = true;
+    await this.#endClaims();
+    for (const runner of this.#runners.values()) {
+      const { sid, cname } = runner.task;
+      this.#ports.log.info({ sid, cname }, 'left as it is; the next start of the server goes on with it');
+      runner.abandon();
+    }
+  }
+
+  async #endClaims(): Promise<void> {
+    this.#claims?.cancel();
+    this.#leaseEnd?.cancel();
+    await this.#claiming;
   }
 
   async #within(timeoutMs: number, work: Promise<unknown>): Promise<void> {

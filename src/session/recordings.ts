@@ -437,6 +437,11 @@ export class Recordings {
     return this.#tasks.close(timeoutMs);
   }
 
+  /** As of HeldTasks. */
+  leave(): Promise<void> {
+    return this.#tasks.leave();
+  }
+
   /** How many recordings of an app have a recorder, or are about to have one. */
   #running(appid: string): number {
     const starting = [...this.#starting].filter(([sid, each]) => each === appid && !this.#tasks.get(sid));

@@ -210,6 +210,9 @@ describe('the systemd units', () => {
       [...unit.matchAll(/\b(AIRCHECK_\w+)=(\S+)/g)].map(([, name, value]) => [name, value]),
     );
     expect(unknownVariables(set)).toEqual([]);
+    // A reload ends the server, and a restart policy has the next one go on with its recordings.
+    expect(unit).toMatch(/^ExecReload=\/bin\/kill -HUP \$MAINPID$/m);
+    expect(unit).toMatch(/^Restart=always$/m);
     const { shutdownTimeoutS } = loadConfig({ env: {}, cwd: tmpdir() });
     expect(Number(/^TimeoutStopSec=(\d+)$/m.exec(unit)?.[1])).toBeGreaterThan(2 * shutdownTimeoutS);
     expect(read('docs/guide/install.md')).toContain(`Node ${engines.node.replace('>=', '')} or newer`);

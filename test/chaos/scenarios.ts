@@ -63,6 +63,20 @@ export function killServer(): Promise<Report> {
   ]);
 }
 
+/** Has the server leave its recordings to the next start, as before an upgrade. */
+function hangUp(): Promise<Report> {
+  return play((stage) => [
+    {
+      plan: steadyPlan(26, SEED, 13),
+      takes: takesOf([[]]),
+      async meanwhile(at) {
+        await at(6.4);
+        return [await stage.hangUp()];
+      },
+    },
+  ]);
+}
+
 /** Ends the server in order while it records. */
 export function endServer(): Promise<Report> {
   return play((stage) => [
@@ -155,6 +169,10 @@ export const SCENARIOS: Record<string, Scenario> = {
   'server-kill': {
     meaning: 'the server is killed and started at once: what had arrived is kept, and recordings go on or are stored',
     run: killServer,
+  },
+  'server-hang-up': {
+    meaning: 'the server leaves its recordings and is started at once: all that had arrived is kept, and they go on',
+    run: hangUp,
   },
   'server-end': { meaning: 'the server is ended in order: recordings end with all that arrived', run: endServer },
   'two-servers': {

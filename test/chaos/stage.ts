@@ -119,6 +119,14 @@ export class ChaosStage {
     return { fromS, toS: Date.now() / 1000 };
   }
 
+  /** Has the server leave its recordings and starts it again, as in an upgrade. What had arrived must be there. */
+  async hangUp(): Promise<Outage> {
+    const fromS = Date.now() / 1000;
+    await this.server.hangUp();
+    await this.server.start();
+    return { fromS, toS: Date.now() / 1000 };
+  }
+
   /** Ends the server in order and starts it again, so that it can be asked. */
   async shutDown(): Promise<Outage> {
     const fromS = Date.now() / 1000;

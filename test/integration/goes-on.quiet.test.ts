@@ -150,6 +150,23 @@ describe.concurrent('a recording that nobody sends to', () => {
     await until(async () => scene.runs().includes('2'));
   });
 
+  test('a server that is told to hang up ends in order, and the next start goes on', {
+    timeout: 60_000,
+  }, async (context) => {
+    const scene = await Scene.open(context);
+    const recorder = identityOf(scene.recorders()[0]!);
+    process.kill(scene.server.pid, 'SIGHUP');
+    expect(await scene.server.exitCode()).toBe(0);
+    expect(identityOf(recorder!.pid)).toBeUndefined();
+    await scene.start();
+    expect(await scene.status()).toBe(4);
+    await until(async () => scene.runs().includes('2'));
+    const stopped = await scene.client.stop(scene.resourceId, scene.sid, 'room', '9');
+    expect(stopped).toMatchObject({ status: 206, body: { code: 435 } });
+    // Nothing told of an end before.
+    expect((await scene.told()).map(({ eventType }) => eventType)).toEqual([40, 30, 12, 41, 11]);
+  });
+
   test('a start of its server that does not get its port leaves it to the next start', {
     timeout: 60_000,
   }, async (context) => {

@@ -111,6 +111,13 @@ export class TestServer {
     this.#process = undefined;
   }
 
+  /** Ends the server and leaves its recordings to the next start. */
+  async hangUp(): Promise<void> {
+    process.kill(this.running.pid, 'SIGHUP');
+    await this.running.gone();
+    this.#process = undefined;
+  }
+
   /** Ends the server as a crash would; its recorders are left to themselves. */
   async kill(): Promise<void> {
     await this.running.kill();

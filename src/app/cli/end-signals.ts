@@ -2,8 +2,13 @@
 import type { Clock } from '../../kernel/clock.ts';
 import { type HostUs, US } from '../../kernel/time.ts';
 
-/** SIGHUP comes when the terminal is closed that the server was started at. */
 export const END_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
+
+/** `close` finishes what is recorded; `leave` leaves it to the next start, which goes on with it. */
+export type Wish = 'close' | 'leave';
+/** SIGHUP is what systemd's reload sends, and comes when the terminal is closed that the server was started at. */
+const wishOf = (signal: NodeJS.Signals): Wish => (signal === 'SIGHUP' ? 'leave' : 'close');
+const WORDS = { close: 'finishing recordings', leave: 'leaving recordings to the next start' };
 
 /**
  * What comes this soon after the first is the same wish: where Ctrl-C ends the first process of a terminal as well,
@@ -21,9 +26,9 @@ export type EndSignalsOptions = {
 
 export class EndSignals {
   readonly #o: EndSignalsOptions;
-  #toldUs: HostUs | undefined;
+  #told: { atUs: HostUs; wish: Wish } | undefined;
   /** Absent until the server has started. */
-  #end: (() => void) | undefined;
+  #end: ((wish: Wish) => void) | undefined;
 
   constructor(options: EndSignalsOptions) {
     this.#o = options;
@@ -32,12 +37,13 @@ export class EndSignals {
   take(signal: NodeJS.Signals): void {
     const { clock, say, endNow } = this.#o;
     const nowUs = clock.monoUs();
-    if (this.#toldUs === undefined) {
-      this.#toldUs = nowUs;
-      if (this.#end) say(`${signal}: finishing recordings; a second signal ends at once`);
+    if (this.#told === undefined) {
+      const wish = wishOf(signal);
+      this.#told = { atUs: nowUs, wish };
+      if (this.#end) say(`${signal}: ${WORDS[wish]}; a second signal ends at once`);
       else say(`${signal}: the server ends as soon as it has started; a second signal ends it at once`);
-      this.#end?.();
-    } else if (nowUs - this.#toldUs >= SAME_WISH_US) {
+      this.#end?.(wish);
+    } else if (nowUs - this.#told.atUs >= SAME_WISH_US) {
       say('ended at once; the next start uploads what is left');
       endNow();
     }
@@ -47,10 +53,10 @@ export class EndSignals {
    * The server has started, and `end` ends it in order: at once, where a signal came meanwhile. Returns whether none
    * did.
    */
-  started(end: () => void): boolean {
+  started(end: (wish: Wish) => void): boolean {
     this.#end = end;
-    if (this.#toldUs === undefined) return true;
-    end();
+    if (this.#told === undefined) return true;
+    end(this.#told.wish);
     return false;
   }
 }

@@ -6,7 +6,7 @@ import { messageOf } from '../../kernel/fault.ts';
 import { compiledFolder } from '../compiled.ts';
 import { makeDataDir } from '../credentials.ts';
 import { takeGround } from '../ground.ts';
-import { END_SIGNALS, EndSignals } from './end-signals.ts';
+import { END_SIGNALS, EndSignals, type Wish } from './end-signals.ts';
 import { becomeSmall } from './small-process.ts';
 
 /** Exit code after an uncaught error. */
@@ -39,8 +39,8 @@ export async function serve(): Promise<void> {
   process.on('uncaughtException', fail);
   process.on('unhandledRejection', fail);
 
-  const end = () => {
-    server.close().then(
+  const end = (wish: Wish) => {
+    server[wish]().then(
       () => process.exit(failed ? FAILED : 0),
       (error) => {
         say(`not ended cleanly: ${messageOf(error)}`);

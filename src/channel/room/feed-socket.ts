@@ -2,8 +2,10 @@
  * FeedSocket: where recorders read a feed (`contract/line/feed.ts`): a unix socket that lives as long as the feed. One
  * recorder reads at a time; a newer run of the recording takes the place of an older one.
  */
-import { chmodSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { FEED_ALIVE_MS, type RecorderEvent } from '../../contract/line/feed.ts';
 import type { Clock, Timer } from '../../kernel/clock.ts';
 import { Fault, messageOf } from '../../kernel/fault.ts';
@@ -15,6 +17,15 @@ import type { FeedReading } from './feed-reading.ts';
 const HELLO_TIMEOUT_MS = 5000;
 /** At most this many connections may wait without having said anything. */
 const MAX_WAITING = 8;
+
+/**
+ * The folder of the feeds' sockets. A socket needs a short path, which the data folder may not have. A temporary folder
+ * is the second choice, because machines clean out what looks unused there.
+ */
+export function feedDirOf(dataDir: string): string {
+  const own = join(dataDir, 'feeds');
+  return Buffer.byteLength(own) <= 80 ? own : mkdtempSync(join(tmpdir(), 'aircheck-'));
+}
 
 export type FeedSocketOptions = {
   clock: Clock;
