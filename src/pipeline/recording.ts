@@ -5,7 +5,7 @@ import type { ChangeCommand } from '../contract/line/commands.ts';
 import type { EndReason, Fact } from '../contract/line/facts.ts';
 import type { RungName } from '../contract/line/rungs.ts';
 import type { Clock } from '../kernel/clock.ts';
-import type { HostUs } from '../kernel/time.ts';
+import type { HostUs, RecordingUs } from '../kernel/time.ts';
 import type { MachineFacts, QualityCollector } from './report/quality-collector.ts';
 import type { PreparedPage } from './web/prepared-page.ts';
 
@@ -56,6 +56,11 @@ export type Recording = {
   abort?(why: unknown): void;
   /** How far encoding lags behind its due time, microseconds. */
   lagUs(): number;
+  /**
+   * Up to when it has heard what happened in its channel, microseconds of the recording; undefined before it has heard
+   * anything. Absent where there is no channel.
+   */
+  heardUs?(): RecordingUs | undefined;
   /** What is taken from the picture now; undefined where none is encoded. */
   rung?(): RungName | undefined;
   /** How many packets it has taken so far, by which a shared process shares out its CPU time; undefined where none. */

@@ -228,7 +228,9 @@ export const qualityReportSchema = z.object({
         generation: z.int().min(1),
         startedMs: at(),
         filesFromMs: at().nullable().meta({ description: 'Where the files of this run begin; null before.' }),
-        lastKnownMs: at().nullable().meta({ description: 'When a run that was lost told of itself last; else null.' }),
+        lastKnownMs: at()
+          .nullable()
+          .meta({ description: 'Up to when a run that was lost told what happened; else null.' }),
       }),
     )
     .optional()

@@ -241,6 +241,10 @@ export class IndividualRecording implements Recording {
     if (!onhold) for (const { line } of this.#tracks.entries()) if (line instanceof DueSamples) line.resume();
   }
 
+  heardUs(): RecordingUs | undefined {
+    return this.#session.takenUs;
+  }
+
   lagUs(): number {
     return this.#session.lagUs;
   }

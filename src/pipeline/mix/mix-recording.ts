@@ -206,6 +206,10 @@ export class MixRecording implements Recording {
     return holds.timeOf(holds.change(Math.max(holds.blockAt(Math.max(fromUs, this.#reachedUs)), made), onhold));
   }
 
+  heardUs(): RecordingUs | undefined {
+    return this.#session.takenUs;
+  }
+
   lagUs(): number {
     const lateUs = this.#pictureClock ? Math.max(0, this.#horizon.atUs - this.#reachedUs) : 0;
     return this.#session.lagUs + lateUs;

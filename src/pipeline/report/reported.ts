@@ -35,7 +35,12 @@ export async function reported(
     context.emit(happening);
   };
   const recording = await begin({ ...context, emit, report });
-  const measured = (): Measurement => ({ atUs: nowUs(), lagUs: recording.lagUs(), machine: context.machine?.() });
+  /** What has not been heard yet is no gap, and who left meanwhile has not been seen to be there any longer. */
+  const knownUs = () => {
+    if (!recording.heardUs) return nowUs();
+    return recording.heardUs() ?? (earlier ? earlier.measuredMs * 1000 : nowUs());
+  };
+  const measured = (): Measurement => ({ atUs: knownUs(), lagUs: recording.lagUs(), machine: context.machine?.() });
   let keeping: Promise<void> | undefined;
   const timer = clock.every(TELL_EVERY_MS, () => {
     const measuredReport = reportOf(measured());

@@ -9,7 +9,7 @@ import type { StartCommand } from '../../contract/line/commands.ts';
 import type { EndReason } from '../../contract/line/facts.ts';
 import type { FeedEvent, RecorderHello } from '../../contract/line/feed.ts';
 import type { Clock } from '../../kernel/clock.ts';
-import { type HostUs, toHost, toRecording } from '../../kernel/time.ts';
+import { type HostUs, type RecordingUs, toHost, toRecording } from '../../kernel/time.ts';
 import { FeedClient } from '../../stages/source/embedded/feed-client.ts';
 import type { Happening } from '../recording.ts';
 import { IdleWatch } from './idle-watch.ts';
@@ -91,6 +91,11 @@ export class FeedSession {
     const { zeroMonoUs } = this.#o.start;
     if (this.#ended && this.#ending) return this.#ending.atMonoUs;
     return this.#step === undefined ? zeroMonoUs : this.#timeOf(this.#step);
+  }
+
+  /** The same, microseconds of the recording; undefined before anything has been taken. */
+  get takenUs(): RecordingUs | undefined {
+    return this.#step === undefined ? undefined : toRecording(this.nowUs, this.#o.start.zeroMonoUs);
   }
 
   /** How far the run's present is behind real time, microseconds. */
