@@ -9,12 +9,14 @@ npm init -y >/dev/null
 SKIP_FFMPEG=true npm install --silent --no-audit --no-fund node@24.21.0 node-av@6.1.1 node-datachannel@0.33.4
 cat > publish.mjs <<'JS'
 // The frames are of one grey: what is in them is of no matter.
-import { AVMEDIA_TYPE_VIDEO, AV_CODEC_ID_H264, AV_PIX_FMT_YUV420P, Codec, CodecContext, Dictionary, FormatContext, Frame, Packet, Rational } from 'node-av';
+import { AVMEDIA_TYPE_VIDEO, AV_CODEC_FLAG_GLOBAL_HEADER, AV_PIX_FMT_YUV420P, Codec, CodecContext, Dictionary, FormatContext, Frame, Packet, Rational } from 'node-av';
 const [url] = process.argv.slice(2);
 const check = (code, what) => { if (code < 0) throw new Error(`${what}: ${code}`); };
 const encoder = new CodecContext();
 encoder.allocContext3(Codec.findEncoderByName('libx264'));
 Object.assign(encoder, { width: 160, height: 120, pixelFormat: AV_PIX_FMT_YUV420P, timeBase: new Rational(1, 15), framerate: new Rational(15, 1), gopSize: 30, maxBFrames: 0, profile: 66, bitRate: 100_000n });
+// The muxer reads the profile from the parameter sets, which have to be there before the first packet.
+encoder.setFlags(AV_CODEC_FLAG_GLOBAL_HEADER);
 encoder.setOption('preset', 'ultrafast');
 encoder.setOption('tune', 'zerolatency');
 
