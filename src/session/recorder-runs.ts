@@ -17,6 +17,7 @@ import { ERROR_CODES } from './notices.ts';
 import type { Feed, RecorderProcess, TaskPorts } from './ports.ts';
 import type { RunRecord } from './run-record.ts';
 import type { Task, TaskEvent, TaskState } from './task.ts';
+import { ToldStreams } from './told-streams.ts';
 
 export type RecorderRunsOptions = {
   ports: TaskPorts;
@@ -54,6 +55,7 @@ export class RecorderRuns {
   /** What kept the first run from being launched. */
   #failure: unknown;
   #isLeaving = false;
+  readonly #streams = new ToldStreams();
 
   constructor(options: RecorderRunsOptions) {
     this.#options = options;
@@ -327,7 +329,7 @@ export class RecorderRuns {
       case 'pushChanged':
       case 'sliceStarted': {
         const { generation: _its, ...event } = fact;
-        onEvent(event);
+        if (event.type !== 'streamStateChanged' || this.#streams.isNews(event)) onEvent(event);
         return;
       }
       case 'rungChanged': {

@@ -65,6 +65,36 @@ describe('a run that is lost', () => {
     expect(runner.state).toMatchObject({ phase: 'recording', healthy: true });
   });
 
+  test('has the next one hear again what it told, of which nobody is told twice', async () => {
+    const runner = hold(world);
+    await runner.start();
+    const [first] = world.recorders;
+    const told = (recorder = first, kind: 'audio' | 'video', receiving: boolean) =>
+      recorder!.tell({ type: 'streamStateChanged', uid: '5', kind, receiving });
+    first!.tell({ type: 'joined' });
+    told(first, 'audio', true);
+    told(first, 'video', true);
+    told(first, 'video', false);
+    first!.exit('SIGKILL');
+    await settle();
+    const second = world.recorders[1];
+    told(second, 'audio', true);
+    told(second, 'video', false);
+    told(second, 'audio', false);
+    told(second, 'video', true);
+    await settle();
+    const states = world.store.notices.flatMap(({ eventType, payload }) =>
+      eventType === 43 || eventType === 44 ? [[eventType, (payload.details as { state?: unknown }).state]] : [],
+    );
+    expect(states).toEqual([
+      [43, 0],
+      [44, 0],
+      [44, 1],
+      [43, 1],
+      [44, 0],
+    ]);
+  });
+
   test('says nothing any more that counts', async () => {
     const runner = hold(world);
     await runner.start();
