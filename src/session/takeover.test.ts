@@ -35,6 +35,17 @@ describe('after a crash of the server', () => {
     expect(world.store.tasks.has(task.sid)).toBe(true);
   });
 
+  test('what a version left that made no folder for each run is gone on from', async () => {
+    const task = taskOf();
+    const zeroUtcMs = world.clock.nowMs();
+    world.store.tasks.set(task.sid, { task, state: { ...newTaskState(), phase: 'recording', status: 5, zeroUtcMs } });
+    world.runs.set(task.sid, [0]);
+    world.spooled.set(task.sid, [lying('a.mp4')]);
+    await recordingsOf(world).recover();
+    await settle();
+    expect(world.recorders[0]?.start).toMatchObject({ generation: 2, earlierDirs: [`/spool/${task.sid}/0`] });
+  });
+
   test('what is left of a recording that had ended, with all its files stored, is removed', async () => {
     const { task } = await left({ phase: 'ended', status: 8, uploadedTo: 'uploaded' });
     expect(world.removed).toEqual([task.sid]);

@@ -187,7 +187,9 @@ export class TaskRunner {
         log.error({ sid, generation }, 'the spool folder of a run is gone: what was not stored of it is lost');
     const generations = [...former, ...spooled].map(({ generation }) => generation);
     const adopted = await this.#adopt(Math.max(this.#state.generation, ...generations) + 1);
-    const newestGeneration = Math.max(0, adopted?.generation ?? 0, ...generations);
+    // A version that made no folder for each run had one run, which is the first for those that follow it.
+    const first = spooled.length > 0 ? 1 : 0;
+    const newestGeneration = Math.max(first, adopted?.generation ?? 0, ...generations);
     const next = Math.max(this.#state.generation, newestGeneration) + 1;
     const ofStandby = adopted ? [adopted] : [];
     const here = [...spooled, ...ofStandby].map(({ generation }) => generation);
