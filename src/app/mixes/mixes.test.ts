@@ -75,6 +75,7 @@ const gone = (why: string) => new Fault('mix-failed', why, { blame: 'self', retr
 function run(command: object, { signal, onLine }: QueuedRunOptions): Promise<string[]> {
   return new Promise((resolve, reject) => {
     const mixing = command as MixCommand;
+    if (signal.aborted) reject(signal.reason);
     signal.addEventListener('abort', () => reject(signal.reason), { once: true });
     making.push({
       command: mixing,
