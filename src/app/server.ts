@@ -53,6 +53,7 @@ import { compiledFolder } from './compiled.ts';
 import { countRecordings } from './count-recordings.ts';
 import { completeCredentials } from './credentials.ts';
 import { openDashboard } from './dashboard.ts';
+import { Endings } from './endings.ts';
 import { folderIdentity } from './folder-identity.ts';
 import type { Ground } from './ground.ts';
 import { openLive } from './live/open-live.ts';
@@ -99,17 +100,7 @@ export type AircheckServer = {
 export async function createServer(given: Config, ground: Ground): Promise<AircheckServer> {
   const machineClock = systemClock;
   const log = createLog(given.logLevel);
-  // How to end what was begun, called from the last to the first.
-  const endings: (() => unknown)[] = [];
-  const end = async () => {
-    for (const ending of endings.splice(0).reverse()) {
-      try {
-        await ending();
-      } catch (error) {
-        log.error({ err: error }, 'a part of the server did not end cleanly');
-      }
-    }
-  };
+  const endings = new Endings(log);
 
   try {
     endings.push(() => ground.lock.release());
@@ -434,9 +425,8 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
     await listen(http, config);
     const url = urlOf(http, tls ? 'https' : 'http');
     const nodeUrl = await joined?.listen(api, whipOptions, ready.promise);
-    let closing: Promise<void> | undefined;
-    // Where the start fails.
-    endings.push(() => closing === undefined && recordings.close(0));
+    let isLeft = false;
+    endings.push(() => isLeft || recordings.close(0));
     try {
       await recordings.recover();
       await mixes.start();
@@ -458,31 +448,26 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
     ready.resolve();
     supervisor.warmUp();
     // Before anything else ends: calls that wait for a stop are still answered.
-    const finish = async () => {
-      await drain(true);
+    const finish = [
+      () => drain(true),
       // Other nodes take what is new, and what can move, while this one ends what it has.
-      await joined?.handOver();
-      await recordings.close(config.shutdownTimeoutS * 1000);
-    };
-    const leave = async () => {
-      recordings.drain(true);
-      await supervisor.release(config.recorderStopTimeoutS * 1000);
-      await recordings.leave();
-    };
-
-    const endBy = (first: () => Promise<void>) => {
-      if (!closing) {
-        endings.push(first);
-        closing = end();
-      }
-      return closing;
-    };
+      () => joined?.handOver(),
+      () => recordings.close(config.shutdownTimeoutS * 1000),
+    ];
+    const leave = [
+      () => {
+        isLeft = true;
+        recordings.drain(true);
+      },
+      () => supervisor.release(config.recorderStopTimeoutS * 1000),
+      () => recordings.leave(),
+    ];
     return {
       url,
       config,
       madeCredentials: made,
-      close: () => endBy(finish),
-      leave: () => endBy(leave),
+      close: () => endings.end(finish),
+      leave: () => endings.end(leave),
       async fail(error) {
         log.fatal({ err: error }, 'an error that nobody caught: the server ends, and recorders finish their files');
         void http.close().catch(() => {});
@@ -490,7 +475,7 @@ export async function createServer(given: Config, ground: Ground): Promise<Airch
       },
     };
   } catch (error) {
-    await end();
+    await endings.end();
     throw error;
   }
 }

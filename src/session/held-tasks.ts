@@ -176,7 +176,6 @@ export class HeldTasks {
    */
   async close(timeoutMs: number): Promise<void> {
     this.#closing = true;
-    await this.#tidying;
     await this.#claiming;
     const runners = [...this.#runners.values()];
     for (const runner of runners) void runner.dispatch({ type: 'shutdownRequested' });
@@ -211,6 +210,7 @@ export class HeldTasks {
     this.#claims?.cancel();
     this.#leaseEnd?.cancel();
     await this.#claiming;
+    await this.#tidying;
   }
 
   async #within(timeoutMs: number, work: Promise<unknown>): Promise<void> {
